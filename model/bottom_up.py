@@ -1,0 +1,88 @@
+"""Bottom-up attention: regions of a frame, summed, on the grid of the visual network (Sec. 3.1, Eq. 1, 2).
+
+The paper sums regions at the frame's resolution and resizes the sum to the grid. A box is separable, and so is
+resizing: the map on the grid is C_y^T diag(weight) C_x, where C[k, d] is how much of cell d box k covers along one
+axis. No image of the frame's size is ever made, and the result is that of the longer way (`cv2.resize`, or averaging)
+to float32.
+
+Conventions: boxes are (K, 4) int x, y, w, h in pixels, x to the right, y down, covering [x, x + w) x [y, y + h).
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.int16]
+Map = NDArray[np.float32]
+Order = Literal["opencv", "area"]
+Resize = Literal["bilinear", "area"]
+STRIDE = 16  # frame pixels per cell and side
+
+
+def top_regions(boxes: Boxes, k: int, order: Order, rng: np.random.Generator) -> Boxes:
+    """The first K regions (Sec. 3.1), fewer where a frame has fewer.
+
+    opencv: as they come: OpenCV's own order. area: large first, each area times a uniform random number.
+    """
+    if order == "opencv":
+        return boxes[:k]
+    area = boxes[:, 2].astype(np.float64) * boxes[:, 3]
+    return boxes[np.argsort(-area * rng.random(len(boxes)), kind="stable")[:k]]
+
+
+def region_weights(n: int, k: int, weight: Literal["uniform", "rank"]) -> NDArray[np.float64]:
+    """weight_k of n chosen regions (n <= k).
+
+    uniform: 1 / K (Sec. 4.2), also where there are fewer than K. rank: K, K - 1, ... over their sum, for 1 to K.
+    """
+    if weight == "uniform":
+        return np.full(n, 1 / k)
+    ranks = np.arange(k, 0, -1)
+    return (ranks / ranks.sum())[:n]
+
+
+def grid_map(boxes: Boxes, weights: NDArray[np.float64], size: int, resize: Resize) -> Map:
+    """A_bottom on the grid (Eq. 1, 2): at each cell, the sum of the weights of the regions that cover it.
+
+    boxes: (K, 4); weights: (K,), >= 0; size: side S of the square frame, a multiple of 16.
+    resize: bilinear, as `cv2.resize` does it; area, the mean over the cell's pixels.
+    Returns (S / 16, S / 16) float32 in [0, sum(weights)].
+    """
+    table = _coverage(size, resize)
+    x, y, w, h = boxes.astype(np.intp).T
+    along_y = table[y + h] - table[y]  # (K, S / 16)
+    along_x = table[x + w] - table[x]
+    return ((along_y * weights[:, None]).T @ along_x).astype(np.float32)
+
+
+def _coverage(size: int, resize: Resize) -> NDArray[np.float64]:
+    """(S + 1, S / 16): how much of each cell lies left of each pixel edge; a span covers the difference of two."""
+    edges = np.arange(size + 1)[:, None]
+    starts = np.arange(0, size, STRIDE)[None, :]
+    if resize == "area":
+        return np.clip(edges - starts, 0, STRIDE) / STRIDE
+    # At a factor of 16 bilinear resizing reads position 16 d + 7.5: the mean of pixels 16 d + 7 and 16 d + 8.
+    middle = starts + STRIDE // 2 - 1
+    return ((edges > middle).astype(np.float64) + (edges > middle + 1)) / 2
+
+
+def count_unit(k: int, weight: Literal["uniform", "rank"], resize: Resize) -> float:
+    """The step in which a map counts boxes: 1 / (4 K) with equal weights and bilinear cells, else 0 (it counts none).
+
+    A cell averages 2 x 2 pixels, so 4 K A is a whole number. Whoever compares A with a threshold compares counts.
+    """
+    return 1 / (4 * k) if weight == "uniform" and resize == "bilinear" else 0.0
+
+
+def at_random_places(boxes: Boxes, size: int, rng: np.random.Generator) -> Boxes:
+    """A control: the same boxes, each moved to a uniformly random place in the frame."""
+    w, h = boxes[:, 2], boxes[:, 3]
+    x = np.floor(rng.random(len(boxes)) * (size - w + 1))
+    y = np.floor(rng.random(len(boxes)) * (size - h + 1))
+    return np.stack([x, y, w, h], axis=1).astype(boxes.dtype)
+
+
+def with_cells_permuted(bottom_up: Map, rng: np.random.Generator) -> Map:
+    """A control: the same values at other cells."""
+    return rng.permutation(bottom_up.ravel()).reshape(bottom_up.shape)

@@ -1,0 +1,1 @@
+"""The systems, one file each; a system reads like its paper."""

@@ -1,0 +1,129 @@
+"""USOL (Shi & Ma, WACV 2022): top-down attention that a bottom-up map keeps out of what nothing proposed.
+
+Three forms of L_av (`correspondence`):
+
+as_written     Sec. 3.2, 3.3 to the letter: one random negative sound, f_v of the positive sound's attention. The
+softmax is
+               "as suggested in [29]" (Senocak et al. 2018), who rectify the cosine first: so is it here.
+as_coded       the authors' code where it differs: ReLU also on z and on what the layers of h are given, mean of squares
+for
+               Eq. 6.
+own_attention  the departure that learns to listen from a few hundred clips. (1) No heads: f_v = z / |z|, f_a = h / |h|,
+               the vectors of Eq. 3 and 4 themselves. (2) Distances are divided by `distance_temperature` before their
+               softmax. (3) Negatives are all other sounds and all other frames of the batch. (4) Each pair has its own
+               attention: to the letter, f_v carries the positive sound's attention into the negative pair, and can be
+               told from the negative sound without looking at anything.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model import losses, top_down
+from model.audio import GivenVector, SmallAudio
+from model.batch import Batch
+from model.vision import MobileNetV2, SmallVision
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run may choose (Sec. 4.2); `unit` comes with the maps (`bottom_up.count_unit`)."""
+
+    correspondence: Literal["own_attention", "as_written", "as_coded"]
+    alpha: float
+    t: float | None
+    t_share: float | None
+    temperature: float
+    distance_temperature: float
+    unit: float
+
+
+class Usol(nn.Module):
+    """The network of Sec. 3.2 with the loss of Sec. 3.3.
+
+    vision: frames -> (B, C, h, w), with `channels` C. audio: sounds -> (B, D), with `channels` D.
+    """
+
+    uses: frozenset[str] = frozenset()  # beyond frames, sounds and maps
+
+    def __init__(self, vision: SmallVision | MobileNetV2, audio: SmallAudio | GivenVector, settings: Settings) -> None:
+        super().__init__()
+        self.vision, self.audio, self.settings = vision, audio, settings
+        self.half_networks = False  # the two networks in bfloat16; distances and softmaxes never are
+        c, d = vision.channels, audio.channels
+        self.to_h = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, c))
+        self.to_f_v: nn.Module | None = None
+        if settings.correspondence != "own_attention":
+            self.to_f_v = nn.Sequential(nn.Linear(c, c), nn.ReLU(), nn.Linear(c, d))
+
+    @property
+    def wants_negatives(self) -> bool:
+        """Whether a batch must bring the sound of another clip for each of its own."""
+        return self.settings.correspondence != "own_attention"
+
+    def heat(self, frames: Tensor | None, sounds: Tensor, bottom_up: Tensor, features: Tensor | None = None) -> Tensor:
+        """A_top of Eq. 3 (B, h, w), in [-1, 1]; `features` where the visual network has already seen the frames.
+
+        Before its softmax: which cells are above half of the maximum should not depend on a temperature.
+        """
+        return top_down.similarity(self._see(frames, features), self._h(self._hear(sounds)))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 12 as `loss`, and its two terms; `salient` is the share of cells that Eq. 10 marks."""
+        features = self._see(batch.frames, batch.features)  # (B, C, h, w)
+        f_a = self._hear(batch.sounds)  # (B, D)
+        if batch.negative_sounds is None:
+            l_av, a_top = self._own_attention(features, f_a)
+        else:
+            l_av, a_top = self._triplet(features, f_a, self._hear(batch.negative_sounds))
+        salient = self.salient(batch.bottom_up)
+        l_att = losses.inconspicuous(a_top, salient)
+        total = l_av + self.settings.alpha * l_att  # Eq. 12
+        return {"loss": total, "correspondence": l_av, "attention": l_att, "salient": salient.float().mean()}
+
+    def salient(self, bottom_up: Tensor) -> Tensor:
+        """Eq. 10."""
+        t, t_share = self.settings.t, self.settings.t_share
+        if t is not None:
+            return losses.salient(bottom_up, t, self.settings.unit)
+        assert t_share is not None  # params.yaml has exactly one of the two
+        return losses.salient_share(bottom_up, t_share)
+
+    def _triplet(self, features: Tensor, f_a: Tensor, f_a_negative: Tensor) -> tuple[Tensor, Tensor]:
+        a_top = self._attention(top_down.similarity(features, self._h(f_a)))
+        z = top_down.attended(features, a_top)
+        coded = self.settings.correspondence == "as_coded"
+        assert self.to_f_v is not None
+        f_v = self.to_f_v(F.relu(z) if coded else z)
+        d_pos, d_neg = losses.distance(f_v, f_a), losses.distance(f_v, f_a_negative)
+        return (losses.correspondence_as_coded if coded else losses.correspondence)(d_pos, d_neg), a_top
+
+    def _own_attention(self, features: Tensor, f_a: Tensor) -> tuple[Tensor, Tensor]:
+        h = self._h(f_a)
+        a_top = self._attention(top_down.similarity_of_all(features, h))  # (B, B, h, w)
+        f_v = F.normalize(top_down.attended(features, a_top), dim=-1)  # (B, B, C)
+        distances = losses.distance(f_v, F.normalize(h, dim=-1)[None])  # (B, B)
+        own = torch.arange(len(f_a), device=f_a.device)
+        return losses.correspondence_of_all(distances, self.settings.distance_temperature), a_top[own, own]
+
+    def _see(self, frames: Tensor | None, features: Tensor | None) -> Tensor:
+        if features is not None:
+            return features
+        assert frames is not None  # a batch has one or the other
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half_networks):
+            return self.vision(frames).float()
+
+    def _hear(self, sounds: Tensor) -> Tensor:
+        with torch.autocast(sounds.device.type, torch.bfloat16, enabled=self.half_networks):
+            return self.audio(sounds).float()
+
+    def _h(self, f_a: Tensor) -> Tensor:
+        return self.to_h(F.relu(f_a) if self.settings.correspondence == "as_coded" else f_a)
+
+    def _attention(self, similarity: Tensor) -> Tensor:
+        if self.settings.correspondence != "own_attention":
+            similarity = F.relu(similarity)  # [29]
+        return top_down.attention(similarity, self.settings.temperature)

@@ -1,0 +1,113 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model import bottom_up
+
+SIZE = 64
+
+
+def boxes_in(size: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    x0, y0 = rng.integers(0, size, (2, n))
+    w = np.array([rng.integers(1, size - x + 1) for x in x0])
+    h = np.array([rng.integers(1, size - y + 1) for y in y0])
+    return np.stack([x0, y0, w, h], axis=1).astype(np.int16)
+
+
+def summed(boxes: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
+    """Eq. 1, 2 as they are written, at the frame's resolution."""
+    image = np.zeros((size, size))
+    for (x, y, w, h), weight in zip(boxes.tolist(), weights, strict=True):
+        image[y : y + h, x : x + w] += weight
+    return image
+
+
+def test_eq1_one_box_over_two_cells():
+    box = np.array([[0, 0, 32, 16]], np.int16)
+    expected = [[0.5, 0.5], [0, 0]]
+    assert bottom_up.grid_map(box, np.array([0.5]), 32, "area").tolist() == expected
+    assert bottom_up.grid_map(box, np.array([0.5]), 32, "bilinear").tolist() == expected
+
+
+def test_eq1_a_cell_half_covered():
+    left_half = np.array([[0, 0, 8, 16]], np.int16)  # of the first cell
+    assert bottom_up.grid_map(left_half, np.array([1.0]), 32, "area")[0, 0] == 0.5
+    assert bottom_up.grid_map(left_half, np.array([1.0]), 32, "bilinear")[0, 0] == 0.5  # pixel 7 in, pixel 8 out
+
+
+@given(st.integers(0, 10_000), st.integers(0, 80))
+def test_eq1_the_grid_equals_the_long_way(seed, n):
+    rng = np.random.default_rng(seed)
+    boxes, weights = boxes_in(SIZE, n, rng), rng.random(n)
+    image = summed(boxes, weights, SIZE)
+    cells = SIZE // bottom_up.STRIDE
+    by_cv2 = cv2.resize(image, (cells, cells), interpolation=cv2.INTER_LINEAR)
+    by_mean = image.reshape(cells, 16, cells, 16).mean(axis=(1, 3))
+    assert bottom_up.grid_map(boxes, weights, SIZE, "bilinear") == pytest.approx(by_cv2, abs=1e-5)
+    assert bottom_up.grid_map(boxes, weights, SIZE, "area") == pytest.approx(by_mean, abs=1e-5)
+
+
+@given(st.integers(0, 1000))
+def test_a_map_is_bounded_by_the_sum_of_weights_and_mirrors_with_its_boxes(seed):
+    rng = np.random.default_rng(seed)
+    boxes, weights = boxes_in(SIZE, 10, rng), rng.random(10)
+    made = bottom_up.grid_map(boxes, weights, SIZE, "bilinear")
+    assert made.min() >= 0
+    assert made.max() <= weights.sum() + 1e-6
+    mirrored = boxes.copy()
+    mirrored[:, 0] = SIZE - boxes[:, 0] - boxes[:, 2]
+    assert bottom_up.grid_map(mirrored, weights, SIZE, "bilinear") == pytest.approx(made[:, ::-1], abs=1e-6)
+
+
+def test_no_region_gives_an_empty_map():
+    nothing = np.zeros((0, 4), np.int16)
+    assert bottom_up.grid_map(nothing, np.zeros(0), SIZE, "bilinear").tolist() == np.zeros((4, 4)).tolist()
+
+
+def test_with_equal_weights_a_map_counts_in_its_unit():
+    boxes = boxes_in(SIZE, 50, np.random.default_rng(0))
+    made = bottom_up.grid_map(boxes, bottom_up.region_weights(50, 50, "uniform"), SIZE, "bilinear")
+    counts = made / bottom_up.count_unit(50, "uniform", "bilinear")
+    assert counts == pytest.approx(np.rint(counts), abs=1e-4)
+    assert bottom_up.count_unit(50, "rank", "bilinear") == bottom_up.count_unit(50, "uniform", "area") == 0
+
+
+def test_uniform_weights_are_one_over_k_also_with_fewer_regions():
+    assert bottom_up.region_weights(2, 4, "uniform").tolist() == [0.25, 0.25]
+
+
+def test_rank_weights_fall_and_sum_to_one():
+    assert bottom_up.region_weights(3, 3, "rank") == pytest.approx([3 / 6, 2 / 6, 1 / 6])
+
+
+def test_order_opencv_takes_the_first_as_they_come():
+    boxes = boxes_in(SIZE, 5, np.random.default_rng(0))
+    assert bottom_up.top_regions(boxes, 2, "opencv", np.random.default_rng(1)).tolist() == boxes[:2].tolist()
+
+
+def test_order_area_prefers_large_regions_and_follows_its_seed():
+    boxes = np.array([[0, 0, 2, 2]] * 50 + [[0, 0, 60, 60]] * 50, np.int16)
+    chosen = bottom_up.top_regions(boxes, 40, "area", np.random.default_rng(0))
+    assert (chosen[:, 2] == 60).mean() > 0.9
+    again = bottom_up.top_regions(boxes, 40, "area", np.random.default_rng(0))
+    assert chosen.tolist() == again.tolist()
+
+
+@given(st.integers(0, 1000))
+def test_boxes_at_random_places_keep_their_sizes_and_stay_inside(seed):
+    rng = np.random.default_rng(seed)
+    boxes = boxes_in(SIZE, 20, rng)
+    moved = bottom_up.at_random_places(boxes, SIZE, rng)
+    assert moved[:, 2:].tolist() == boxes[:, 2:].tolist()
+    assert (moved[:, :2] >= 0).all()
+    assert (moved[:, 0] + moved[:, 2] <= SIZE).all()
+    assert (moved[:, 1] + moved[:, 3] <= SIZE).all()
+
+
+def test_permuted_cells_keep_their_values():
+    made = np.arange(16, dtype=np.float32).reshape(4, 4)
+    permuted = bottom_up.with_cells_permuted(made, np.random.default_rng(0))
+    assert sorted(permuted.ravel()) == sorted(made.ravel())
+    assert permuted.tolist() != made.tolist()
