@@ -1,0 +1,156 @@
+"""Shards -> batches on the device, augmented. One clip's numbers are the same in any company.
+
+Augmentation (`train.augment`) treats the frame and its bottom-up map as one: what mirrors or shifts the one does so to
+the other. `flips`: left-right, brightness, contrast and colour; the sound rolled in time, louder or softer. `strong`:
+also upside down, and shifted by whole cells round the edges.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.batch import Batch
+from pipeline.foundation.randomness import fraction, generator, whole
+from pipeline.foundation.shards import Shards
+
+Augment = Literal["none", "flips", "strong"]
+JITTER = 0.25  # of brightness, contrast and each colour, either way
+GAIN_DB = 6.0  # either way
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the shards of each kind lie; features where a frozen network's are kept."""
+
+    frames: Path
+    sounds: Path
+    bottom_up: Path
+    features: Path | None = None
+
+
+class Clips:
+    """The usable clips of a split: those of its manifest that no stage rejected, ordered by clip_id."""
+
+    def __init__(self, clip_ids: Sequence[str], folders: Folders, device: torch.device) -> None:
+        self.frames, self.sounds, self.maps = (
+            Shards(folder) for folder in (folders.frames, folders.sounds, folders.bottom_up)
+        )
+        self.features = Shards(folders.features) if folders.features else None
+        self.clip_ids = sorted(clip_id for clip_id in clip_ids if all(clip_id in store for store in self.stores))
+        self._place = {clip_id: i for i, clip_id in enumerate(self.clip_ids)}
+        self.device = device
+        self.sound_name = "logmel" if "logmel" in self.sounds.shards[0].names else "vector"
+
+    @property
+    def stores(self) -> tuple[Shards, Shards, Shards]:
+        """All that a clip must be in."""
+        return self.frames, self.sounds, self.maps
+
+    @property
+    def unit(self) -> float:
+        """The step in which the maps count boxes."""
+        return float(self.maps.attributes["unit"])
+
+    @property
+    def sound_size(self) -> int:
+        """Mel bands of a log-mel spectrogram, or numbers of a vector."""
+        return len(self.sounds.read(self.sounds.clip_ids[0], self.sound_name))
+
+    def batch(
+        self,
+        clip_ids: Sequence[str],
+        sounds_of: Sequence[str] | None = None,
+        augmentation: "Augmentation | None" = None,
+        negatives_of: Sequence[str] | None = None,
+    ) -> Batch:
+        """A batch of these clips; `sounds_of` and `negatives_of` name the clips whose sounds are heard with them."""
+        sounds = self.sounds.stack(sounds_of or clip_ids, self.sound_name).astype(np.float32)
+        maps = self.maps.stack(clip_ids, "map")
+        negatives = None
+        if negatives_of is not None:
+            negatives = self._on_device(self.sounds.stack(negatives_of, self.sound_name).astype(np.float32))
+        if self.features is not None:
+            features = self._on_device(self.features.stack(clip_ids, "features"))
+            return Batch(None, self._on_device(sounds), self._on_device(maps), negatives, features)
+        frames = self.frames.stack(clip_ids, "frame")
+        colour = None
+        if augmentation is not None:
+            colour = np.empty((len(clip_ids), 3, 2), np.float32)
+            for i, clip_id in enumerate(clip_ids):
+                frames[i], maps[i], sounds[i], colour[i] = augmentation(clip_id, frames[i], maps[i], sounds[i])
+        seen = self._on_device(frames).permute(0, 3, 1, 2).float() / 255
+        if colour is not None:
+            scale, shift = self._on_device(colour)[..., None, None].unbind(2)
+            seen = (seen * scale + shift).clamp(0, 1)
+        return Batch(seen, self._on_device(sounds), self._on_device(maps), negatives)
+
+    def in_turn(self, size: int) -> Iterator[list[str]]:
+        """All clips in batches, in their order."""
+        for start in range(0, len(self.clip_ids), size):
+            yield self.clip_ids[start : start + size]
+
+    def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[list[str]]:
+        """All clips in batches, in an order that follows from the seed and the epoch; a lone last one waits."""
+        order = sorted(self.clip_ids, key=lambda clip_id: fraction(seed, "shuffle", epoch, clip_id))
+        for start in range(0, len(order), size):
+            if len(chunk := order[start : start + size]) > 1:
+                yield chunk
+
+    def others_than(self, clip_ids: Sequence[str], seed: int, epoch: int) -> list[str]:
+        """For each clip another one, any with the same chance, never itself; no list is searched."""
+        n = len(self.clip_ids)
+        others = []
+        for clip_id in clip_ids:
+            drawn = whole(seed, "negative", epoch, clip_id) % (n - 1)
+            others.append(self.clip_ids[drawn + (drawn >= self._place[clip_id])])
+        return others
+
+    def sound_statistics(self) -> tuple[float, float]:
+        """Mean and standard deviation of all numbers of the clips' sounds."""
+        n = total = squares = 0.0
+        for clip_id in self.clip_ids:
+            values = self.sounds.read(clip_id, self.sound_name).astype(np.float64)
+            n, total, squares = n + values.size, total + values.sum(), squares + np.square(values).sum()
+        mean = total / n
+        return float(mean), float(np.sqrt(max(squares / n - mean**2, 0)) or 1)
+
+    def _on_device(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a clip in an epoch; follows from the seed, the epoch and the clip's own id."""
+
+    kind: Augment
+    seed: int
+    epoch: int
+
+    def __call__(
+        self, clip_id: str, frame: NDArray[np.uint8], bottom_up: NDArray[np.float32], sound: NDArray[np.float32]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """The frame, map and sound as augmented, and (3, 2) a factor and an addend for each colour."""
+        rng = generator(self.seed, "augment", self.epoch, clip_id)
+        mirrored, upside_down = rng.random(2) < 0.5
+        if mirrored:
+            frame, bottom_up = frame[:, ::-1], bottom_up[:, ::-1]
+        if self.kind == "strong":
+            if upside_down:
+                frame, bottom_up = frame[::-1], bottom_up[::-1]
+            down, right = rng.integers(0, bottom_up.shape)
+            cell = frame.shape[0] // bottom_up.shape[0]
+            frame = np.roll(frame, (down * cell, right * cell), axis=(0, 1))
+            bottom_up = np.roll(bottom_up, (down, right), axis=(0, 1))
+        brightness, contrast = rng.uniform(1 - JITTER, 1 + JITTER, 2)
+        colour = np.empty((3, 2), np.float32)
+        colour[:, 0] = brightness * contrast * rng.uniform(1 - JITTER, 1 + JITTER, 3)
+        colour[:, 1] = brightness * (1 - contrast) * frame.mean() / 255
+        if sound.ndim == 2:  # a spectrogram in decibels
+            sound = np.roll(sound, rng.integers(sound.shape[1]), axis=1) + rng.uniform(-GAIN_DB, GAIN_DB)
+        return frame, bottom_up, sound, colour

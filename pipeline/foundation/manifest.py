@@ -1,0 +1,209 @@
+"""The manifest: which clips there are, what is boxed in them, and what was rejected. Three kinds of CSV files.
+
+`clips.csv`     clip_id, media, frame, sound, mask, label, hard, group. A clip has `media` (a video) or `frame` and
+                `sound` (two files), relative to the source's root; `group` names what must never be split (the source
+                video, the photograph); `hard` is 1 where something else in sight could make a sound and does not.
+`boxes.csv`     clip_id, annotator, x0, y0, x1, y1, label, sounding. Fractions of the upright frame, end exclusive.
+`rejected.csv`  clip_id, path, reason.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from pipeline.foundation.errors import UserError
+from pipeline.foundation.files import write_whole
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,119}")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video sample with its sound."""
+
+    clip_id: str
+    media: str = ""
+    frame: str = ""
+    sound: str = ""
+    mask: str = ""
+    label: str = ""
+    hard: bool = False
+    group: str = ""
+
+    @property
+    def path(self) -> str:
+        """The file that a message about this clip should name."""
+        return self.media or self.frame
+
+
+@dataclass(frozen=True)
+class Box:
+    """One rectangle of one annotator round one thing."""
+
+    clip_id: str
+    annotator: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    label: str = ""
+    sounding: bool = True
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A clip that cannot be used, and why."""
+
+    clip_id: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The clips of one split with their boxes."""
+
+    clips: tuple[Clip, ...]
+    boxes: tuple[Box, ...]
+
+    def boxes_of(self) -> dict[str, list[Box]]:
+        """Boxes by clip_id."""
+        by_clip: dict[str, list[Box]] = {clip.clip_id: [] for clip in self.clips}
+        for box in self.boxes:
+            by_clip[box.clip_id].append(box)
+        return by_clip
+
+
+def write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file whole."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    write_whole(path, text.getvalue())
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
+    return f"{value:.10g}" if isinstance(value, float) else value
+
+
+def read_rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of each row of a CSV file.
+
+    Raises UserError where the file cannot be read as text, lacks a needed column, or has a row of another width.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            missing = [name for name in needed if name not in header]
+            if missing:
+                raise UserError(f"{path}: no column {', '.join(missing)}; its header is: {', '.join(header)}")
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise UserError(
+                        f"{path}:{reader.line_num}: {len(cells)} cells under a header of {len(header)}; mend that row"
+                    )
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a UTF-8 CSV file ({error})") from error
+
+
+def header_of(path: Path) -> list[str]:
+    """Column names of a CSV file; none where its first line cannot be read as text."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+    except (OSError, csv.Error, UnicodeDecodeError):
+        return []
+
+
+def truth_of(text: str, place: str) -> bool:
+    """A cell that says yes or no: 1, 0 or nothing (no)."""
+    if text not in ("", "0", "1"):
+        raise UserError(f"{place}: got {text!r}; accepted: 1, 0 or nothing")
+    return text == "1"
+
+
+def numbers(row: dict[str, str], names: Iterable[str], place: str) -> list[float]:
+    """The cells of these columns as numbers."""
+    try:
+        return [float(row[name]) for name in names]
+    except ValueError as error:
+        raise UserError(f"{place}: {', '.join(names)} are not all numbers ({error}); mend that row") from error
+
+
+def checked(box: Box, place: str) -> Box:
+    """The same box; raises UserError where it leaves the frame or has no area."""
+    if not (0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1):
+        raise UserError(
+            f"{place}: box x0={box.x0:g} y0={box.y0:g} x1={box.x1:g} y1={box.y1:g} leaves the frame or has no area; "
+            "accepted: fractions of the frame, 0 <= x0 < x1 <= 1, 0 <= y0 < y1 <= 1"
+        )
+    return box
+
+
+def box_of(row: dict[str, str], place: str) -> Box:
+    """The checked box of a row of boxes.csv."""
+    x0, y0, x1, y1 = numbers(row, ("x0", "y0", "x1", "y1"), place)
+    sounding = truth_of(row.get("sounding", "1"), f"{place}: sounding")
+    box = Box(row["clip_id"], row.get("annotator", ""), x0, y0, x1, y1, row.get("label", ""), sounding)
+    return checked(box, place)
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write clips.csv and boxes.csv of one split."""
+    write_rows(folder / "clips.csv", _names(Clip), map(astuple, manifest.clips))
+    write_rows(folder / "boxes.csv", _names(Box), map(astuple, manifest.boxes))
+
+
+def read(folder: Path) -> Manifest:
+    """Read what `write` wrote."""
+    clips = tuple(_clip_of(row) for _, row in read_rows(folder / "clips.csv", _names(Clip)))
+    boxes = tuple(
+        box_of(row, f"{folder / 'boxes.csv'}:{line}") for line, row in read_rows(folder / "boxes.csv", _names(Box))
+    )
+    return Manifest(clips, boxes)
+
+
+def _clip_of(row: dict[str, str]) -> Clip:
+    hard = row.pop("hard") == "1"
+    return Clip(**row, hard=hard)
+
+
+def write_rejected(folder: Path, rejections: Iterable[Rejection]) -> None:
+    """Write rejected.csv, ordered by clip."""
+    rows = sorted(map(astuple, rejections))
+    write_rows(folder / "rejected.csv", _names(Rejection), rows)
+
+
+def read_rejected(folder: Path) -> list[Rejection]:
+    """Read what `write_rejected` wrote."""
+    path = folder / "rejected.csv"
+    return [Rejection(**row) for _, row in read_rows(path, _names(Rejection))]
+
+
+def read_order(path: Path) -> list[str]:
+    """Clip ids in shard order; none where there is no such file yet."""
+    return [row["clip_id"] for _, row in read_rows(path, ["clip_id"])] if path.exists() else []
+
+
+def write_order(path: Path, clip_ids: Iterable[str]) -> None:
+    """Write clip ids in shard order."""
+    write_rows(path, ["clip_id"], ([clip_id] for clip_id in clip_ids))
+
+
+def _names(record: type) -> list[str]:
+    return [field.name for field in fields(record)]

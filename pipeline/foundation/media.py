@@ -1,0 +1,297 @@
+"""Media files: the frame at a time, the sound as one waveform, or the reason why not.
+
+Conventions: frames are (H, W, 3) uint8 RGB, upright; waveforms are mono float32 in [-1, 1]. Everything is decoded by
+PyAV (FFmpeg's libraries), stills by Pillow, sound files by libsndfile. Whatever cannot be used raises Unusable.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import av
+import av.container
+import av.stream
+import librosa
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Frame = NDArray[np.uint8]
+Waveform = NDArray[np.float32]
+
+
+class Unusable(Exception):  # noqa: N818  (a finding about a file, not an error of ours)
+    """A file that yields no frame or no sound, with the reason in words."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may cost."""
+
+    cpu_s: float
+    max_pixels: float
+
+
+@dataclass(frozen=True)
+class Still:
+    """A frame, and its size (height, width) in square pixels: what it would measure on a screen."""
+
+    frame: Frame
+    size_hw: tuple[int, int]
+
+
+def video_frame(path: Path, position: float, limits: Limits) -> Still:
+    """The frame shown at `position` of the video's duration: the last one that starts no later.
+
+    Found by time, so exact where the frame rate varies; upright, whatever the camera's rotation.
+    """
+    budget = _Budget(limits.cpu_s)
+    with _opened(path) as container:
+        stream = _video_stream(container)
+        _check_size(stream.width, stream.height, limits)
+        aspect = float(stream.sample_aspect_ratio or 1)
+        target = _Target.of(container, stream, position)
+        frame = _frame_by_seeking(container, stream, target, budget) if target else None
+    if frame is None:
+        frame = _frame_by_decoding_all(path, position, target, budget)
+    _check_size(frame.width, frame.height, limits)
+    return _upright(frame, aspect)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """When the wanted frame is shown, and whether the video itself (not only its file) says how long it is."""
+
+    time_s: float
+    tick_s: float
+    is_certain: bool
+
+    @staticmethod
+    def of(container: av.container.InputContainer, stream: av.VideoStream, position: float) -> "_Target | None":
+        """None where the file does not say how long it is."""
+        tick_s = float(stream.time_base or 0)
+        start_s = (stream.start_time or 0) * tick_s
+        if stream.duration and tick_s:
+            return _Target(start_s + position * stream.duration * tick_s, tick_s, is_certain=True)
+        if container.duration and tick_s:
+            return _Target(start_s + position * container.duration / av.time_base, tick_s, is_certain=False)
+        return None
+
+    def is_before(self, time_s: float) -> bool:
+        return time_s > self.time_s + 1e-6
+
+    def check_reached(self, last_s: float, last_duration: int | None) -> None:
+        """Raise Unusable where the last frame of all ended long before: not a still shown on, but a file cut off."""
+        shown_until_s = last_s + (last_duration or 0) * self.tick_s
+        if self.is_certain and self.time_s - shown_until_s > 1:
+            raise Unusable(f"breaks off at {shown_until_s:.1f} s, before its frame at {self.time_s:.1f} s")
+
+
+def _frame_by_seeking(
+    container: av.container.InputContainer, stream: av.VideoStream, target: _Target, budget: "_Budget"
+) -> av.VideoFrame | None:
+    """The last frame that starts no later than the target; None where the seek leads nowhere, or too far."""
+    try:
+        container.seek(math.floor(target.time_s / target.tick_s), stream=stream, backward=True)
+    except av.FFmpegError:
+        return None
+    last = None
+    for frame in _decoded(container, stream, budget):
+        if frame.pts is None:
+            continue
+        if target.is_before(frame.time):
+            return last
+        last = frame
+    if last is not None:
+        target.check_reached(last.time, last.duration)
+    return last
+
+
+def _frame_by_decoding_all(path: Path, position: float, target: _Target | None, budget: "_Budget") -> av.VideoFrame:
+    """The same by two passes; without a target, at a position of the time or count of the decoded frames."""
+    with _opened(path) as container:
+        times = [
+            (None if frame.pts is None else frame.time, frame.duration)
+            for frame in _decoded(container, _video_stream(container), budget)
+        ]
+    known = sorted((time_s, i) for i, (time_s, _) in enumerate(times) if time_s is not None)
+    if not times:
+        raise Unusable("breaks off: no frame of its video can be decoded")
+    if not known:
+        index = round(position * (len(times) - 1))
+    else:
+        first_s, last_s = known[0][0], known[-1][0]
+        if target is None:
+            target = _Target(first_s + position * (last_s - first_s), 0, is_certain=False)
+        target.check_reached(last_s, times[known[-1][1]][1])
+        index = max((pair for pair in known if not target.is_before(pair[0])), default=known[0])[1]
+    with _opened(path) as container:
+        return next(itertools.islice(_decoded(container, _video_stream(container), budget), index, None))
+
+
+def _upright(frame: av.VideoFrame, aspect: float) -> Still:
+    pixels = frame.to_ndarray(format="rgb24")
+    height, width = pixels.shape[:2]
+    size = (height, max(1, round(width * aspect)))
+    quarters = round(frame.rotation / 90) if abs(frame.rotation) <= 360 else 0  # beyond: a degenerate matrix
+    if quarters % 2:
+        size = (size[1], size[0])
+    return Still(np.ascontiguousarray(np.rot90(pixels, quarters)), size)
+
+
+def media_waveform(path: Path, sample_rate: int, seconds: float, limits: Limits) -> Waveform:
+    """The first seconds of the first sound track: plain mean of its channels, then resampled; shorter if it is."""
+    budget = _Budget(limits.cpu_s)
+    with _opened(path) as container:
+        if not container.streams.audio:
+            raise Unusable("no audio track")
+        stream = container.streams.audio[0]
+        pieces: list[tuple[int, list[Waveform]]] = []  # a sample rate may change within a track
+        decoded_s = 0.0
+        for frame in _decoded(container, stream, budget):
+            if not frame.sample_rate or not frame.samples:
+                continue
+            if not pieces or pieces[-1][0] != frame.sample_rate:
+                pieces.append((frame.sample_rate, []))
+            pieces[-1][1].append(_mono(frame))
+            decoded_s += frame.samples / frame.sample_rate
+            if decoded_s >= seconds + 0.1:  # a little more, so that the resampler's edge lies outside
+                break
+    if not pieces:
+        raise Unusable("no audio track: none of its sound can be decoded")
+    parts = [_resampled(np.concatenate(samples), rate, sample_rate) for rate, samples in pieces]
+    return _checked(np.concatenate(parts), sample_rate, seconds)
+
+
+def still_frame(path: Path, limits: Limits) -> Still:
+    """A photograph, turned as its EXIF orientation says."""
+    try:
+        with Image.open(path) as image:
+            _check_size(*image.size, limits)
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise Unusable(f"cannot open: {_first_line(error)}") from error
+    return Still(pixels, (pixels.shape[0], pixels.shape[1]))
+
+
+def sound_file_waveform(path: Path, sample_rate: int, seconds: float) -> Waveform:
+    """The first seconds of a sound file: plain mean of its channels, then resampled; shorter if it is."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            samples = file.read(math.ceil((seconds + 0.1) * rate), dtype="float32", always_2d=True)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise Unusable(f"cannot open: {_first_line(error)}") from error
+    if not len(samples):
+        raise Unusable("no audio track: the file is empty")
+    return _checked(_resampled(samples.mean(axis=1), rate, sample_rate), sample_rate, seconds)
+
+
+def _checked(waveform: Waveform, sample_rate: int, seconds: float) -> Waveform:
+    if not np.isfinite(waveform).all():
+        raise Unusable("sound holds values that are no numbers")
+    waveform = np.clip(waveform[: round(seconds * sample_rate)], -1, 1)
+    if not np.rint(waveform * 32767).any():
+        raise Unusable("digital silence")
+    return waveform
+
+
+def _mono(frame: av.AudioFrame) -> Waveform:
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(frame.samples, -1).T
+    if samples.dtype == np.uint8:
+        scaled = (samples.astype(np.float32) - 128) / 128
+    elif samples.dtype.kind == "i":
+        scaled = samples.astype(np.float32) / 2 ** (8 * samples.dtype.itemsize - 1)
+    else:
+        scaled = samples.astype(np.float32)
+    return scaled.mean(axis=0)
+
+
+def _resampled(waveform: Waveform, rate: int, wanted: int) -> Waveform:
+    if rate == wanted:
+        return waveform
+    return librosa.resample(waveform, orig_sr=rate, target_sr=wanted, res_type="soxr_hq").astype(np.float32)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """An open media file; whatever FFmpeg says against it becomes Unusable."""
+    if not path.is_file():
+        raise Unusable("cannot open: no such file")
+    try:
+        # "file:" and the whitelist: a name with a colon is no address, and a playlist reads nothing from a network.
+        container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise Unusable(f"cannot open: {_first_line(error)}") from error
+    with container:
+        for stream in (*container.streams.video, *container.streams.audio):
+            if stream.codec_context is not None:
+                stream.codec_context.thread_count = 1  # the workers are the parallelism
+        yield container
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    for stream in container.streams.video:
+        if stream.codec_context is None:
+            raise Unusable("cannot open: its video has a codec that nobody here knows")
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    raise Unusable("no video: only a cover picture" if container.streams.video else "no video")
+
+
+@overload
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream, budget: "_Budget"
+) -> Iterator[av.VideoFrame]: ...
+@overload
+def _decoded(
+    container: av.container.InputContainer, stream: av.AudioStream, budget: "_Budget"
+) -> Iterator[av.AudioFrame]: ...
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, budget: "_Budget"
+) -> Iterator[av.VideoFrame] | Iterator[av.AudioFrame]:
+    """All frames of a stream that decode; a damaged packet costs its own frames only."""
+    packets = container.demux(stream)
+    while True:
+        budget.check()
+        try:
+            packet = next(packets)
+            frames = packet.decode()
+        except StopIteration:
+            return
+        except av.EOFError:
+            return
+        except av.FFmpegError:
+            continue
+        yield from frames  # type: ignore[misc]  # a stream gives frames of its own kind
+
+
+class _Budget:
+    """CPU seconds that one file may take."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._end = time.process_time() + limit_s
+
+    def check(self) -> None:
+        if time.process_time() > self._end:
+            raise Unusable(f"too slow: not decoded within {self._limit_s:g} CPU seconds (extract.cpu_limit)")
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise Unusable(
+            f"too large: {width} x {height} pixels, over {limits.max_pixels / 1e6:g} million (extract.max_megapixels)"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,300 @@
+"""What params.yaml may say: one strict model per group, every mistake reported at once.
+
+No key has a default here: params.yaml is the one place where a value stands. A number may be written in any
+way that reads as one (`1e-5`, `1E-5`, `0.00001`); a key that nobody knows is an error.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.foundation.errors import UserError
+
+PARAMS_FILE = Path("params.yaml")
+STRIDE = 16  # of every visual network: a frame of S pixels has S / 16 cells a side (Sec. 3.2)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class Group(BaseModel):
+    """A group of params.yaml: strict types, no unknown key, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_numbers(cls, values: Any) -> Any:
+        """Take `1e-5` as a number also where a YAML 1.1 writer left it as text, and 3.0 as a whole one."""
+        if not isinstance(values, dict):
+            return values
+        return {key: _number(value, _types_of(cls, key)) for key, value in values.items()}
+
+
+def _types_of(model: type[BaseModel], key: object) -> tuple[Any, ...]:
+    field = model.model_fields.get(str(key))
+    return () if field is None else (field.annotation, *get_args(field.annotation))
+
+
+def _number(value: Any, types: tuple[Any, ...]) -> Any:
+    if isinstance(value, str) and (float in types or int in types):
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    if isinstance(value, float) and value.is_integer() and int in types:
+        return int(value)
+    return value
+
+
+class World(Group):
+    """A small world of videos that the product makes itself."""
+
+    train: Count
+    val: Natural
+    test: Natural
+    boxed: Natural
+    seed: Natural
+
+
+class Source(Group):
+    """Where the clips come from, and how they are split where the source does not say."""
+
+    name: Literal["folder", "pairs"]
+    root: str
+    watch: str
+    val_share: Share
+    test_share: Share
+    seed: Natural
+
+
+class Extract(Group):
+    """What is taken from a clip."""
+
+    frame_position: Share
+    frame_size: Annotated[int, Field(ge=2 * STRIDE, multiple_of=STRIDE)]
+    sample_rate: Annotated[int, Field(ge=4000)]
+    seconds: Positive
+    cpu_limit: Positive
+    max_megapixels: Positive
+    shard_clips: Count
+
+
+class SelectiveSearch(Group):
+    """A selective search (Uijlings et al. 2013)."""
+
+    engine: Literal["opencv"]
+    mode: Literal["single", "fast", "quality"]
+
+
+class Attend(Group):
+    """How regions become a bottom-up map (Eq. 1, 2)."""
+
+    proposer: Name
+    k: Count
+    order: Literal["opencv", "area"]
+    weight: Literal["uniform", "rank"]
+    resize: Literal["bilinear", "area"]
+    control: Literal["none", "places", "cells", "constant"]
+    seed: Natural
+
+
+class Listen(Group):
+    """What the sound network is given."""
+
+    features: Literal["logmel", "vectors"]
+
+
+class Train(Group):
+    """The system and how it is trained (Sec. 3.2, 3.3, 4.2)."""
+
+    system: Literal["usol"]
+    correspondence: Literal["own_attention", "as_written", "as_coded"]
+    vision: Literal["small", "mobilenet_v2"]
+    vision_layer: Literal["features.13", "features.17"] | None
+    vision_weights: str | None
+    freeze_vision: bool
+    audio: Literal["small", "vectors"]
+    alpha: Annotated[float, Field(ge=0)]
+    t: Annotated[float, Field(ge=0)] | None
+    t_share: Annotated[float, Field(gt=0, lt=1)] | None
+    temperature: Positive
+    distance_temperature: Positive
+    augment: Literal["none", "flips", "strong"]
+    epochs: Count
+    batch: Annotated[int, Field(ge=2)]
+    lr: Positive
+    precision: Literal["auto", "float32", "bfloat16"]
+    seed: Natural
+
+
+class Evaluate(Group):
+    """What is measured, on which clips."""
+
+    split: Literal["train", "val", "test"]
+    protocols: Annotated[list[Literal["adaptive", "lvs_top50", "half_max"]], Field(min_length=1)]
+    bootstrap: Count
+    overlays: Natural
+
+
+class Runtime(Group):
+    """How the work is done; nothing here changes what comes out, but for the device."""
+
+    engine: Literal["joblib"]
+    workers: Count | None
+    device: Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Params(Group):
+    """All of params.yaml."""
+
+    worlds: dict[Name, World]
+    source: Source
+    extract: Extract
+    proposers: Annotated[dict[Name, SelectiveSearch], Field(min_length=1)]
+    attend: Attend
+    listen: Listen
+    train: Train
+    evaluate: Evaluate
+    runtime: Runtime
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML 1.2 file holds, in plain Python types.
+
+    Raises UserError where the file is missing, unreadable or not YAML.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); run from the project's folder") from error
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}{place}: not valid YAML ({problem}); mend that line") from error
+
+
+def load(path: Path = PARAMS_FILE, overrides: Mapping[str, Mapping[str, object]] | None = None) -> Params:
+    """Read and check parameters; `overrides` replaces keys of groups, as a cell of a table does.
+
+    Raises UserError with one line for each mistake.
+    """
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: holds no parameter groups; accepted: {', '.join(Params.model_fields)}")
+    for group, values in (overrides or {}).items():
+        raw[group] = {**(raw.get(group) or {}), **values}
+    return check(raw, path)
+
+
+def check(raw: Mapping[str, object], path: Path = PARAMS_FILE) -> Params:
+    """Params of plain values.
+
+    Raises UserError that names every mistake: key, value seen, what would be accepted.
+    """
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        lines = [_mistake(e["loc"], e["type"], e["input"]) for e in error.errors(include_url=False)]
+        raise UserError("\n".join(f"{path}: {line}" for line in lines)) from error
+    if lines := list(_disagreements(params)):
+        raise UserError("\n".join(f"{path}: {line}" for line in lines))
+    return params
+
+
+def _mistake(loc: tuple[int | str, ...], kind: str, seen: object) -> str:
+    """One line on one mistake at the place `loc`."""
+    keys = [str(part) for part in loc if part != "[key]"]
+    place = ".".join(keys)
+    parent, known = _model_at(keys[:-1])
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(keys[-1], known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{place}: unknown key; {hint}accepted: {', '.join(known)}"
+    if kind == "missing":
+        return f"{place}: missing; accepted: {_accepted(parent, keys[-1])}"
+    if "[key]" in loc:
+        return f"{place}: not a name; accepted: letters, digits and _"
+    while keys and keys[-1] not in known:  # inside a list or a union: the field is what the user wrote
+        keys.pop()
+        parent, known = _model_at(keys[:-1])
+    return f"{'.'.join(keys)}: got {seen!r}; accepted: {_accepted(parent, keys[-1]) if keys else 'a mapping of groups'}"
+
+
+def _model_at(keys: list[str]) -> tuple[type[BaseModel], list[str]]:
+    """The model that the keys lead to and the names of its fields."""
+    model: type[BaseModel] = Params
+    mappings: dict[str, type[BaseModel]] = {"worlds": World, "proposers": SelectiveSearch}
+    for depth, key in enumerate(keys):
+        if depth == 1 and keys[0] in mappings:
+            model = mappings[keys[0]]
+        elif key in model.model_fields and key not in mappings:
+            annotation = model.model_fields[key].annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                model = annotation
+    return model, list(model.model_fields)
+
+
+def _accepted(model: type[BaseModel], key: str) -> str:
+    """What a field accepts, in words, from its JSON schema."""
+    field = model.model_fields[key]
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return f"a mapping with {', '.join(field.annotation.model_fields)}"
+    return _words(model.model_json_schema()["properties"][key])
+
+
+def _words(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_words(option) for option in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if schema.get("type") == "array":
+        return f"a list of at least {schema.get('minItems', 0)} of: {_words(schema['items'])}"
+    names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
+    limits = {"minimum": ">=", "maximum": "<=", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
+    words = [f"{sign} {schema[limit]:g}" for limit, sign in limits.items() if limit in schema]
+    if "multipleOf" in schema:
+        words.append(f"a multiple of {schema['multipleOf']:g}")
+    name = names.get(schema.get("type", ""), "null" if schema.get("type") == "null" else "a mapping")
+    return ", ".join([name, *words])
+
+
+def _disagreements(params: Params) -> Iterator[str]:
+    """Mistakes that no key makes alone."""
+    source, train = params.source, params.train
+    if source.val_share + source.test_share >= 1:
+        yield (
+            f"source.val_share, source.test_share: got {source.val_share:g} and {source.test_share:g}, "
+            "which leave nothing to train on; accepted: a sum below 1"
+        )
+    if params.attend.proposer not in params.proposers:
+        yield f"attend.proposer: got {params.attend.proposer!r}; accepted: {', '.join(params.proposers)}"
+    if (train.t is None) == (train.t_share is None):
+        yield f"train.t, train.t_share: got {train.t} and {train.t_share}; accepted: one of them, the other null"
+    if train.vision == "mobilenet_v2" and (train.vision_weights is None or train.vision_layer is None):
+        yield (
+            f"train.vision_weights, train.vision_layer: got {train.vision_weights} and {train.vision_layer}; "
+            "accepted with vision mobilenet_v2: a weights file, and features.13 or features.17"
+        )
+    if train.vision == "small" and (train.vision_weights or train.vision_layer or train.freeze_vision):
+        yield (
+            "train.vision_weights, train.vision_layer, train.freeze_vision: set for vision small, which has no weights "
+            "to load or to freeze; accepted: null, null, false"
+        )
+    if (train.audio == "vectors") != (params.listen.features == "vectors"):
+        yield (
+            f"train.audio, listen.features: got {train.audio} and {params.listen.features}; "
+            "accepted: small with logmel, vectors with vectors"
+        )
+    if params.listen.features == "vectors" and source.name != "pairs":
+        yield f"listen.features: got 'vectors', but source {source.name} brings none; accepted: logmel"

@@ -1,0 +1,200 @@
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.foundation.errors import UserError
+from pipeline.foundation.params import check, load, read_yaml
+from tests.samples import ROOT
+
+
+@pytest.fixture
+def raw() -> dict:
+    return YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+
+
+def mistakes(raw: dict) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        check(raw)
+    return str(caught.value).splitlines()
+
+
+def test_the_committed_parameters_are_accepted(raw):
+    params = check(raw)
+    assert params.train.lr == 1e-3
+    assert params.worlds["default"].train == 240
+
+
+@pytest.mark.parametrize("written", ["1e-5", "1E-5", "0.00001", "1e-05", "'1e-5'"])
+def test_a_number_is_a_number_however_it_is_written(raw, written, tmp_path):
+    raw["train"]["lr"] = "@"
+    file = tmp_path / "params.yaml"
+    YAML().dump(raw, file)
+    file.write_text(file.read_text().replace("'@'", written))
+    assert load(file).train.lr == 1e-5
+
+
+def test_a_whole_number_may_be_written_as_a_real_one(raw):
+    raw["train"]["epochs"] = 3.0
+    assert check(raw).train.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value", "line"),
+    [
+        ("train", "epochs", "many", "params.yaml: train.epochs: got 'many'; accepted: a whole number, >= 1"),
+        ("train", "epochs", 0, "params.yaml: train.epochs: got 0; accepted: a whole number, >= 1"),
+        ("train", "epochs", 2.5, "params.yaml: train.epochs: got 2.5; accepted: a whole number, >= 1"),
+        ("train", "lr", True, "params.yaml: train.lr: got True; accepted: a number, > 0"),
+        ("train", "lr", float("nan"), "params.yaml: train.lr: got nan; accepted: a number, > 0"),
+        ("train", "freeze_vision", 1, "params.yaml: train.freeze_vision: got 1; accepted: true or false"),
+        ("train", "augment", "x", "params.yaml: train.augment: got 'x'; accepted: none, flips, strong"),
+        ("train", "t", "x", "params.yaml: train.t: got 'x'; accepted: a number, >= 0 or null"),
+        (
+            "extract",
+            "frame_size",
+            100,
+            "params.yaml: extract.frame_size: got 100; accepted: a whole number, >= 32, a multiple of 16",
+        ),
+        ("source", "root", 3, "params.yaml: source.root: got 3; accepted: text"),
+        (
+            "evaluate",
+            "protocols",
+            ["adaptive", "top"],
+            "params.yaml: evaluate.protocols: got 'top'; accepted: a list of at least 1 of: "
+            "adaptive, lvs_top50, half_max",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_would_be_accepted(raw, group, key, value, line):
+    raw[group][key] = value
+    assert mistakes(raw) == [line]
+
+
+def test_an_unknown_key_is_an_error_and_its_neighbour_is_proposed(raw):
+    raw["train"]["alhpa"] = 1
+    (line,) = mistakes(raw)
+    assert line.startswith("params.yaml: train.alhpa: unknown key; did you mean alpha? accepted: system, ")
+
+
+def test_an_unknown_group_is_an_error(raw):
+    raw["trian"] = {}
+    (line,) = mistakes(raw)
+    assert line.startswith("params.yaml: trian: unknown key; did you mean train? accepted: worlds, source, ")
+
+
+def test_a_missing_key_is_named(raw):
+    del raw["attend"]["k"]
+    assert mistakes(raw) == ["params.yaml: attend.k: missing; accepted: a whole number, >= 1"]
+
+
+def test_a_missing_group_is_named(raw):
+    del raw["listen"]
+    assert mistakes(raw) == ["params.yaml: listen: missing; accepted: a mapping with features"]
+
+
+def test_a_group_that_is_no_mapping_is_named(raw):
+    raw["listen"] = 3
+    assert mistakes(raw) == ["params.yaml: listen: got 3; accepted: a mapping with features"]
+
+
+def test_a_mistake_inside_a_named_mapping_is_named(raw):
+    raw["worlds"]["default"]["train"] = 0
+    raw["proposers"]["selective_search"]["mode"] = "slow"
+    raw["proposers"]["selective_search"]["speed"] = 3
+    assert mistakes(raw) == [
+        "params.yaml: worlds.default.train: got 0; accepted: a whole number, >= 1",
+        "params.yaml: proposers.selective_search.mode: got 'slow'; accepted: single, fast, quality",
+        "params.yaml: proposers.selective_search.speed: unknown key; accepted: engine, mode",
+    ]
+
+
+def test_a_name_that_is_no_name_is_named(raw):
+    raw["worlds"]["my world"] = raw["worlds"]["default"]
+    assert mistakes(raw) == ["params.yaml: worlds.my world: not a name; accepted: letters, digits and _"]
+
+
+def test_all_mistakes_are_told_at_once(raw):
+    raw["train"]["epochs"], raw["attend"]["order"] = -1, "best"
+    assert len(mistakes(raw)) == 2
+
+
+def test_exactly_one_of_t_and_t_share(raw):
+    raw["train"]["t_share"] = 0.4
+    assert mistakes(raw) == [
+        "params.yaml: train.t, train.t_share: got 0.4 and 0.4; accepted: one of them, the other null"
+    ]
+    raw["train"]["t"] = None
+    assert check(raw).train.t_share == 0.4
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"source": {"val_share": 0.5, "test_share": 0.5}}, "source.val_share"),
+        ({"attend": {"proposer": "other"}}, "attend.proposer"),
+        ({"train": {"vision": "mobilenet_v2"}}, "train.vision_weights"),
+        ({"train": {"freeze_vision": True}}, "train.vision_weights"),
+        ({"train": {"audio": "vectors"}}, "train.audio"),
+        ({"listen": {"features": "vectors"}, "train": {"audio": "vectors"}}, "listen.features"),
+    ],
+)
+def test_mistakes_that_no_key_makes_alone(raw, changes, key):
+    for group, values in changes.items():
+        raw[group] |= values
+    (line,) = mistakes(raw)
+    assert line.startswith(f"params.yaml: {key}")
+    assert "accepted" in line
+
+
+def test_overrides_replace_single_keys():
+    params = load(ROOT / "params.yaml", {"train": {"alpha": 0}})
+    assert params.train.alpha == 0
+    assert params.train.lr == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "cannot be read"),
+        ("train: [1", ":1: not valid YAML"),
+        ("", "holds no parameter groups"),
+        ("- 1", "holds no"),
+    ],
+)
+def test_a_file_that_is_none_is_told_in_one_line(tmp_path, text, told):
+    file = tmp_path / "params.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UserError, match=told) as caught:
+        load(file)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_every_key_has_a_comment():
+    for line in Path(ROOT / "params.yaml").read_text().splitlines():
+        is_seed = line.strip().startswith("seed:")
+        if line.startswith("    ") or (line.startswith("  ") and not line.strip().endswith(":")):
+            assert "#" in line or is_seed or "system:" in line or "engine:" in line, line
+
+
+def test_presets_change_only_keys_that_the_default_preset_gives_back():
+    def keys(tree: dict, place: str = "") -> set[str]:
+        found = set()
+        for key, value in tree.items():
+            inner = isinstance(value, dict) and value and f"{place}{key}" != "worlds"
+            found |= keys(value, f"{place}{key}.") if inner else {f"{place}{key}"}
+        return found
+
+    base = keys(read_yaml(ROOT / "presets" / "default.yaml"))
+    presets = [path for path in (ROOT / "presets").glob("*.yaml") if path.stem != "default"]
+    assert presets
+    for path in presets:
+        assert keys(read_yaml(path)) <= base, path.name
+
+
+def test_the_default_preset_is_what_is_committed(raw):
+    def agrees(part: dict, whole: dict) -> bool:
+        return all(agrees(v, whole[k]) if isinstance(v, dict) else whole[k] == v for k, v in part.items())
+
+    assert agrees(read_yaml(ROOT / "presets" / "default.yaml"), raw)
