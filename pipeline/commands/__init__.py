@@ -1,0 +1,1 @@
+"""What is no stage: one file each, behind one command line."""

@@ -1,0 +1,127 @@
+"""Stage `extract`: media -> frames, waveforms.
+
+A clip gives one frame, S x S RGB, and the first seconds of its sound, mono 16 bit; or a line in rejected.csv.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.foundation import manifest, media, shards
+from pipeline.foundation.engines import Piece, finish
+from pipeline.foundation.errors import UserError
+from pipeline.foundation.manifest import SPLITS, Clip, Rejection
+from pipeline.foundation.params import Extract, Runtime
+from pipeline.foundation.stages import stage
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # raise when the results change
+SOURCE, ORDER = Path("data/source"), Path("data/order.csv")
+FRAMES, WAVEFORMS, REJECTED = Path("data/frames"), Path("data/waveforms"), Path("data/rejected")
+
+
+def main() -> None:
+    with stage("extract") as params:
+        extract(Path(params.source.root), params.extract, params.runtime)
+
+
+def extract(root: Path, settings: Extract, runtime: Runtime) -> None:
+    """Take a frame and a waveform from every clip of the manifest, in shards of the order that it fixes."""
+    clips = {clip.clip_id: clip for split in SPLITS for clip in manifest.read(SOURCE / split).clips}
+    order = manifest.read_order(ORDER)
+    pieces = []
+    for start in range(0, len(order), settings.shard_clips):
+        chunk = [clips[clip_id] for clip_id in order[start : start + settings.shard_clips] if clip_id in clips]
+        if chunk:
+            name = shards.shard_name(start // settings.shard_clips)
+            pieces.append(_piece(name, root, chunk, settings))
+    folders = finish("extract", pieces, runtime)
+    rejections = [rejection for folder in folders for rejection in manifest.read_rejected(folder)]
+    if len(rejections) == len(clips):
+        raise UserError(
+            f"{root}: none of its {len(clips)} clips can be used; {rejections[0].path}: {rejections[0].reason}; "
+            "put other files there, or name another source.root"
+        )
+    for out in (FRAMES, WAVEFORMS):
+        shards.publish({p.name: f / f"{out.name}.h5" for p, f in zip(pieces, folders, strict=True)}, out)
+    manifest.write_rejected(REJECTED, rejections)
+    kept = len(clips) - len(rejections)
+    log.info("extract: %d clips, %d rejected -> %s, %s, %s", kept, len(rejections), FRAMES, WAVEFORMS, REJECTED)
+
+
+def _piece(name: str, root: Path, clips: list[Clip], settings: Extract) -> Piece:
+    files = sorted({path for clip in clips for path in (clip.media, clip.frame, clip.sound) if path})
+    identity = [(path, *_state(root / path)) for path in files]
+    needed = settings.model_dump(exclude={"shard_clips"})
+    work = [(clip.clip_id, clip.media, clip.frame, clip.sound) for clip in clips]
+    mark = shards.fingerprint("extract", VERSION, needed, str(root), work, identity)
+    return Piece(name, mark, len(clips), extract_shard, (root, clips, settings))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """What tells that a file is still the same without reading it, as DVC tells it: size and time of change."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1  # told apart when it is opened, and rejected there
+    return status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is kept of a clip."""
+
+    frame: NDArray[np.uint8]
+    size_hw: tuple[int, int]
+    waveform: NDArray[np.int16]
+
+
+def extract_shard(folder: Path, root: Path, clips: list[Clip], settings: Extract) -> int:
+    """Write frames.h5, waveforms.h5 and rejected.csv of some clips; returns how many were rejected."""
+    cv2.setNumThreads(1)
+    samples: dict[str, Sample] = {}
+    rejections: list[Rejection] = []
+    for clip in clips:
+        try:
+            samples[clip.clip_id] = sample_of(clip, root, settings)
+        except media.Unusable as error:
+            rejections.append(Rejection(clip.clip_id, clip.path, str(error)))
+    kept = list(samples.values())
+    side = settings.frame_size
+    frames = np.array([sample.frame for sample in kept], np.uint8).reshape(-1, side, side, 3)
+    sizes = np.array([sample.size_hw for sample in kept], np.int32).reshape(-1, 2)
+    shards.write(folder / "frames.h5", "extract", list(samples), {"frame": frames, "size": sizes})
+    shards.write_flat(
+        folder / "waveforms.h5",
+        "extract",
+        list(samples),
+        {"waveform": [sample.waveform for sample in kept]},
+        sample_rate=settings.sample_rate,
+        seconds=settings.seconds,
+    )
+    manifest.write_rejected(folder, rejections)
+    return len(rejections)
+
+
+def sample_of(clip: Clip, root: Path, settings: Extract) -> Sample:
+    """The frame and waveform of one clip; raises media.Unusable with the reason why not."""
+    limits = media.Limits(settings.cpu_limit, settings.max_megapixels * 1e6)
+    if clip.media:
+        still = media.video_frame(root / clip.media, settings.frame_position, limits)
+        sound = media.media_waveform(root / clip.media, settings.sample_rate, settings.seconds, limits)
+    else:
+        still = media.still_frame(root / clip.frame, limits)
+        sound = media.sound_file_waveform(root / clip.sound, settings.sample_rate, settings.seconds)
+    side = settings.frame_size
+    shrinks = min(still.frame.shape[:2]) >= side
+    frame = cv2.resize(still.frame, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return Sample(frame, still.size_hw, np.rint(sound * 32767).astype(np.int16))
+
+
+if __name__ == "__main__":
+    main()

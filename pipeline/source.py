@@ -1,0 +1,62 @@
+"""Stage `source`: a data set's own layout -> one manifest, and the order in which clips lie in shards."""
+
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.foundation import manifest, shards
+from pipeline.foundation.errors import UserError
+from pipeline.foundation.params import Source
+from pipeline.foundation.stages import stage
+from pipeline.sources import folder, pairs
+from pipeline.sources.reading import Reading
+
+log = logging.getLogger(__name__)
+
+READERS = {"folder": folder.read, "pairs": pairs.read}
+OUT = Path("data/source")
+ORDER = Path("data/order.csv")
+
+
+def main() -> None:
+    with stage("source") as params:
+        reading = READERS[params.source.name](params.source)
+        write(reading, params.source, OUT, ORDER)
+
+
+def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None:
+    """Write the manifest of each split, what was rejected, sound vectors where there are any, and the order."""
+    counts = {split: len(part.clips) for split, part in reading.splits.items()}
+    if not counts["train"]:
+        raise UserError(
+            f"params.yaml: source.val_share, source.test_share: none of the {sum(counts.values())} clips of "
+            f"{source.root} falls into train; lower the shares, or give a clips.csv with a column split"
+        )
+    shutil.rmtree(out, ignore_errors=True)
+    for split, part in reading.splits.items():
+        manifest.write(out / split, part)
+    manifest.write_rejected(out, reading.rejections)
+    clip_ids = sorted(clip.clip_id for part in reading.splits.values() for clip in part.clips)
+    if reading.vectors is not None:
+        vectors = np.stack([reading.vectors[clip_id] for clip_id in clip_ids])
+        shards.write(out / "vectors.h5", "source", clip_ids, {"vector": vectors})
+    manifest.write_order(order_file, in_order(manifest.read_order(order_file), clip_ids))
+    words = ", ".join(f"{count} {split}" for split, count in counts.items())
+    log.info("source: %s clips, %d rejected -> %s", words, len(reading.rejections), out)
+
+
+def in_order(before: Sequence[str], clip_ids: Iterable[str]) -> list[str]:
+    """Shard order: every id keeps its place, also one that is gone, and new ones are appended.
+
+    So new clips touch no old shard. Where no id is left of the old order, it is another data set: a fresh order.
+    """
+    present = set(clip_ids)
+    kept = list(before) if present.intersection(before) else []
+    return kept + sorted(present.difference(kept))
+
+
+if __name__ == "__main__":
+    main()

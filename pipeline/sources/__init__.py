@@ -1,0 +1,1 @@
+"""Data sets' own layouts, one file each; `reading` says what a reader gives back."""

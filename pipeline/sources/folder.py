@@ -1,0 +1,123 @@
+"""Any folder of media files, with or without words on what is in it.
+
+Without a `clips.csv` every file with a video, audio or GIF ending, at any depth, is a clip. With one, the clips are its
+rows: `clip_id`, `media` (or `frame` and `sound`), and what else is known of `split`, `label`, `hard`, `group`, `mask`.
+`boxes.csv` (`clip_id, x0, y0, x1, y1`, fractions of the frame; `annotator`, `label`, `sounding`) is for measuring only.
+A file of either name whose header has no `clip_id` is somebody else's and ignored with a warning.
+"""
+
+import hashlib
+import logging
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.foundation.errors import UserError
+from pipeline.foundation.manifest import (
+    SAFE_ID,
+    Box,
+    Clip,
+    Rejection,
+    Split,
+    box_of,
+    header_of,
+    read_rows,
+    truth_of,
+)
+from pipeline.foundation.params import Source
+from pipeline.sources.reading import (
+    Reading,
+    inside_root,
+    named_split,
+    root_folder,
+    safe_id,
+    split_of_group,
+    split_up,
+)
+
+log = logging.getLogger(__name__)
+
+VIDEO = (
+    "3g2 3gp asf avi divx dv f4v flv m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm ogv rm rmvb ts vob webm wmv"
+)
+AUDIO = "aac ac3 aif aiff amr au caf flac m4a mka mp3 oga ogg opus wav wma"
+ENDINGS = frozenset(f".{ending}" for ending in f"{VIDEO} {AUDIO} gif".split())
+
+
+def read(source: Source) -> Reading:
+    """The clips of a folder; raises UserError where there is none, or a manifest is wrong."""
+    root = root_folder(source)
+    rejections: list[Rejection] = []
+    listed = _own_csv(root / "clips.csv")
+    clips = list(_listed(root, listed, source, rejections) if listed else _found(root, source))
+    if not clips:
+        raise UserError(
+            f"{root}: no clip to use here ({len(rejections)} listed without their files); put media files below it "
+            f"(accepted endings: {VIDEO}, {AUDIO}, gif) or name another source.root"
+        )
+    rejected = {rejection.clip_id for rejection in rejections}
+    boxed = _own_csv(root / "boxes.csv")
+    boxes = [(place, box) for place, box in _boxes(boxed) if box.clip_id not in rejected] if boxed else []
+    return Reading(split_up(clips, boxes), rejections)
+
+
+def _own_csv(path: Path) -> Path | None:
+    """A CSV file that speaks of clips; None where there is none."""
+    if not path.exists():
+        return None
+    if "clip_id" not in header_of(path):
+        log.warning("%s: ignored, its header has no clip_id", path)
+        return None
+    return path
+
+
+def _found(root: Path, source: Source) -> Iterator[tuple[Split, Clip]]:
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if path.suffix.lower() not in ENDINGS or not path.is_file() or any(p.startswith(".") for p in relative.parts):
+            continue
+        group = unicodedata.normalize(
+            "NFC", str(relative.with_suffix("").as_posix())
+        )  # the same film in two containers
+        clip = Clip(clip_id_of(relative), media=relative.as_posix(), group=group)
+        yield split_of_group(source, group), clip
+
+
+def clip_id_of(relative: Path) -> str:
+    """A safe name that follows from the file's own path alone.
+
+    The file name where it is safe and at the top, else the path made safe and eight digits of its hash.
+    """
+    path = unicodedata.normalize("NFC", relative.as_posix())  # macOS and Linux write the same name in two ways
+    if SAFE_ID.fullmatch(path):
+        return path
+    slug = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in path.replace("/", "-"))
+    digits = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    return f"{slug.lstrip('-.')[:100]}-{digits}"
+
+
+def _listed(root: Path, path: Path, source: Source, rejections: list[Rejection]) -> Iterator[tuple[Split, Clip]]:
+    columns = header_of(path)
+    if "media" not in columns and not {"frame", "sound"} <= set(columns):
+        raise UserError(f"{path}: no column media, nor frame and sound; its header is: {', '.join(columns)}")
+    for line, row in read_rows(path, ["clip_id"]):
+        place = f"{path}:{line}"
+        files = {name: inside_root(row.get(name, ""), place) for name in ("media", "frame", "sound", "mask")}
+        if not files["media"] and not (files["frame"] and files["sound"]):
+            raise UserError(f"{place}: names no media, nor a frame and a sound; fill in the row")
+        clip_id = safe_id(row["clip_id"], place)
+        group = row.get("group") or clip_id
+        hard = truth_of(row.get("hard", ""), f"{place}: hard")
+        clip = Clip(clip_id, **files, label=row.get("label", ""), hard=hard, group=group)
+        missing = [name for name in files.values() if name and not (root / name).is_file()]
+        if missing:
+            rejections.append(Rejection(clip_id, missing[0], "cannot open: no such file"))
+            continue
+        split = named_split(row["split"], place) if row.get("split") else split_of_group(source, group)
+        yield split, clip
+
+
+def _boxes(path: Path) -> Iterator[tuple[str, Box]]:
+    for line, row in read_rows(path, ["clip_id", "x0", "y0", "x1", "y1"]):
+        place = f"{path}:{line}"
+        yield place, box_of(row, place)

@@ -1,0 +1,91 @@
+"""What a reader gives back, and the checks that all readers share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.foundation.errors import UserError
+from pipeline.foundation.manifest import SAFE_ID, SPLITS, Box, Clip, Manifest, Rejection, Split
+from pipeline.foundation.params import Source
+from pipeline.foundation.randomness import fraction
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A data set in the product's own terms."""
+
+    splits: dict[Split, Manifest]
+    rejections: list[Rejection] = field(default_factory=list)
+    vectors: dict[str, NDArray[np.float32]] | None = None  # sound vectors by clip_id, where the set brings them
+
+
+def split_of_group(source: Source, group: str) -> Split:
+    """The split of a group where the data set names none: from a hash, so the same whatever else there is."""
+    place = fraction(source.seed, "split", group)
+    if place < source.test_share:
+        return "test"
+    return "val" if place < source.test_share + source.val_share else "train"
+
+
+def named_split(text: str, place: str) -> Split:
+    """A split that a file names."""
+    for split in SPLITS:
+        if text == split:
+            return split
+    raise UserError(f"{place}: split is {text!r}; accepted: {', '.join(SPLITS)}")
+
+
+def safe_id(clip_id: str, place: str) -> str:
+    """A clip_id that can be a file name anywhere."""
+    if not SAFE_ID.fullmatch(clip_id):
+        raise UserError(
+            f"{place}: clip_id {clip_id!r} is no safe file name; accepted: 1 to 120 letters, digits, _ . -, "
+            "beginning with a letter, a digit or _"
+        )
+    return clip_id
+
+
+def inside_root(path: str, place: str) -> str:
+    """A relative path that stays below the root."""
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\x00" in path:
+        raise UserError(f"{place}: path {path!r} leaves the source's root; accepted: relative paths below it")
+    return path
+
+
+def root_folder(source: Source) -> Path:
+    """The source's root, which must be a folder."""
+    root = Path(source.root)
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise UserError(f"params.yaml: source.root: {root} {what}; set it to the folder of your clips")
+    return root
+
+
+def split_up(clips: Iterable[tuple[Split, Clip]], boxes: Iterable[tuple[str, Box]]) -> dict[Split, Manifest]:
+    """Clips and boxes by split, ordered by clip_id. `boxes` come with the place that a message should name.
+
+    Raises UserError for a clip_id that occurs twice, a group in two splits, or a box of no clip.
+    """
+    split_of: dict[str, Split] = {}
+    split_of_its_group: dict[str, Split] = {}
+    by_split: dict[Split, list[Clip]] = {split: [] for split in SPLITS}
+    for split, clip in sorted(clips, key=lambda pair: pair[1].clip_id):
+        if clip.clip_id in split_of:
+            raise UserError(f"clip_id {clip.clip_id} occurs twice; name each clip once")
+        if split_of_its_group.setdefault(clip.group, split) != split:
+            raise UserError(
+                f"clip {clip.clip_id} is in {split}, others of its group {clip.group!r} in "
+                f"{split_of_its_group[clip.group]}; a group is never split"
+            )
+        split_of[clip.clip_id] = split
+        by_split[split].append(clip)
+    boxes_by_split: dict[Split, list[Box]] = {split: [] for split in SPLITS}
+    for place, box in boxes:
+        if box.clip_id not in split_of:
+            raise UserError(f"{place}: box of clip {box.clip_id!r}, which is not among the clips")
+        boxes_by_split[split_of[box.clip_id]].append(box)
+    return {split: Manifest(tuple(by_split[split]), tuple(boxes_by_split[split])) for split in SPLITS}

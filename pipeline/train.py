@@ -1,0 +1,203 @@
+"""Stage `train`: shards -> checkpoint. One loop for every system (Sec. 3.3, 4.2).
+
+Unfinished work lies in `.scratch/train/<fingerprint>.unfinished/`, one checkpoint after each epoch; a run that was
+killed goes on there and ends with the same bytes (on a CPU).
+"""
+
+import json
+import logging
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from pipeline.foundation import checkpoints, manifest, shards
+from pipeline.foundation.batches import Augmentation, Clips, Folders
+from pipeline.foundation.checkpoints import Card, System
+from pipeline.foundation.devices import device_of, precision_of
+from pipeline.foundation.engines import SCRATCH
+from pipeline.foundation.errors import UserError
+from pipeline.foundation.features import are_kept, kept_features
+from pipeline.foundation.files import digest, write_whole
+from pipeline.foundation.params import Runtime, Train
+from pipeline.foundation.stages import stage
+
+log = logging.getLogger(__name__)
+
+VERSION = 2  # raise when the results change
+SOURCE = Path("data/source")
+FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
+MODEL, CURVE = Path("data/model"), Path("data/metrics/train.csv")
+FEW, MANY = 0.1, 0.8  # shares of salient cells beyond which Eq. 11 tells hardly one cell from another
+Terms = dict[str, float]
+
+
+def main() -> None:
+    with stage("train") as params:
+        finished = train(params.train, FRAMES, SOUNDS, BOTTOM_UP, params.runtime)
+        shards.publish({name: finished / name for name in ("model.safetensors", "model.json")}, MODEL)
+        write_whole(CURVE, (finished / CURVE.name).read_bytes())
+        log.info("train: %s -> %s, %s", summary(finished), MODEL, CURVE)
+
+
+def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime: Runtime) -> Path:
+    """Train a system, or find that it is trained already; returns the folder of its checkpoint and its curve."""
+    device = device_of(runtime.device)
+    run = Run(settings, device, precision_of(settings.precision, device))
+    features = kept_features(settings, frames, runtime, device) if are_kept(settings) else None
+    folders = Folders(frames, sounds, bottom_up, features)
+    clips = Clips([clip.clip_id for clip in manifest.read(SOURCE / "train").clips], folders, device)
+    val = Clips([clip.clip_id for clip in manifest.read(SOURCE / "val").clips], folders, device)
+    if len(clips.clip_ids) < 2:
+        raise UserError(
+            f"{SOURCE / 'train'}: {len(clips.clip_ids)} usable clips to train on, and a system needs 2 to tell sounds "
+            "apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
+        )
+    finished = SCRATCH / "train" / run.fingerprint(clips, val)
+    if not finished.exists():
+        unfinished = finished.with_name(f"{finished.name}.unfinished")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        _train(run, clips, val, unfinished)
+        unfinished.rename(finished)
+    return finished
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run is, apart from its clips."""
+
+    settings: Train
+    device: torch.device
+    precision: str
+
+    def fingerprint(self, *sets: Clips) -> str:
+        """The run's name in scratch, from all that its result follows from."""
+        data = [[clips.clip_ids, *(store.checksum for store in clips.stores)] for clips in sets]
+        weights = [digest(Path(path))] if (path := self.settings.vision_weights) else []
+        return shards.fingerprint(
+            "train", VERSION, self.settings.model_dump(), self.device.type, self.precision, weights, data
+        )
+
+
+def _train(run: Run, clips: Clips, val: Clips, folder: Path) -> None:
+    """Train from where `folder` left off; leaves the checkpoint and the curve there."""
+    settings = run.settings
+    torch.manual_seed(settings.seed)
+    system = checkpoints.new_system(settings, clips.sound_size, clips.sound_statistics(), clips.unit).to(run.device)
+    system.half_networks = run.precision == "bfloat16"
+    _tell_share(system, clips, settings)
+    optimizer = torch.optim.Adam([p for p in system.parameters() if p.requires_grad], lr=settings.lr)
+    state = folder / "epoch.pt"
+    rows: list[Terms] = []
+    if state.exists():
+        saved = torch.load(state, map_location=run.device, weights_only=True)
+        system.load_state_dict(saved["system"])
+        optimizer.load_state_dict(saved["optimizer"])
+        rows = saved["rows"]
+    epochs = range(len(rows), settings.epochs)
+    with tqdm(epochs, "train", settings.epochs, initial=len(rows), unit="epoch", disable=None) as progress:
+        for epoch in progress:
+            terms = _train_epoch(run, system, optimizer, clips, epoch)
+            found = _val_terms(run, system, val)
+            val_terms = {f"val_{name}": found.get(name, math.nan) for name in terms}
+            rows.append({"epoch": epoch + 1, **terms, **val_terms})
+            progress.set_postfix(
+                {name: f"{value:.3f}" for name, value in (terms | val_terms).items() if "loss" in name}
+            )
+            _save_whole({"system": system.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}, state)
+    card = Card(
+        settings.model_dump(),
+        getattr(system.vision, "padding", None),
+        clips.sound_size,
+        clips.unit,
+        len(clips.clip_ids),
+        run.device.type,
+        run.precision,
+    )
+    checkpoints.save(folder, system, card)
+    manifest.write_rows(folder / CURVE.name, rows[0], ([f"{v:.6g}" for v in row.values()] for row in rows))
+    state.unlink()
+
+
+def _train_epoch(run: Run, system: System, optimizer: torch.optim.Optimizer, clips: Clips, epoch: int) -> Terms:
+    settings = run.settings
+    augmentation = None if settings.augment == "none" else Augmentation(settings.augment, settings.seed, epoch)
+    system.train()
+    means = _Means()
+    for clip_ids in clips.shuffled(settings.batch, settings.seed, epoch):
+        negatives = clips.others_than(clip_ids, settings.seed, epoch) if system.wants_negatives else None
+        batch = clips.batch(clip_ids, augmentation=augmentation, negatives_of=negatives)
+        terms = system.loss(batch)
+        if not torch.isfinite(terms["loss"]):
+            raise UserError(
+                f"train: the loss is {terms['loss'].item()} in epoch {epoch + 1} with the clips {', '.join(clip_ids)}; "
+                "lower train.lr, or look at what they hold"
+            )
+        optimizer.zero_grad()
+        terms["loss"].backward()
+        optimizer.step()
+        means.add(terms, len(clip_ids))
+    return means.values()
+
+
+@torch.no_grad()
+def _val_terms(run: Run, system: System, val: Clips) -> Terms:
+    """The loss on val: nothing augmented, always the same batches and negatives; empty where there is no val."""
+    system.eval()
+    means = _Means()
+    for clip_ids in val.in_turn(run.settings.batch):
+        if len(val.clip_ids) > 1 and len(clip_ids) > 1:
+            negatives = val.others_than(clip_ids, run.settings.seed, 0) if system.wants_negatives else None
+            means.add(system.loss(val.batch(clip_ids, negatives_of=negatives)), len(clip_ids))
+    return means.values()
+
+
+class _Means:
+    """Means of named terms over clips; fetched from the device once an epoch."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._n = 0
+
+    def add(self, terms: dict[str, Tensor], n: int) -> None:
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach() * n
+        self._n += n
+
+    def values(self) -> Terms:
+        return {name: float(value) / self._n for name, value in self._sums.items()}
+
+
+def _tell_share(system: System, clips: Clips, settings: Train) -> None:
+    """Warn where Eq. 10 marks so many or so few cells that Eq. 11 hardly guides."""
+    if settings.alpha == 0:
+        return
+    marked = [system.salient(clips.batch(ids).bottom_up).float().mean(dim=(1, 2)) for ids in clips.in_turn(256)]
+    share = float(torch.cat(marked).mean())
+    if not FEW <= share <= MANY:
+        key = "t" if settings.t is not None else "t_share"
+        value = f"train.{key} = {getattr(settings, key):g}"
+        log.warning("train: at %s, %.0f %% of the cells are salient: Eq. 11 hardly guides", value, 100 * share)
+
+
+def _save_whole(content: dict[str, object], path: Path) -> None:
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def summary(finished: Path) -> str:
+    """One line on a finished run."""
+    card = json.loads((finished / "model.json").read_text())
+    return f"{card['train']['system']} on {card['n_clips']} clips, {card['train']['epochs']} epochs"
+
+
+if __name__ == "__main__":
+    main()

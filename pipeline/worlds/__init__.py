@@ -1,0 +1,1 @@
+"""What the small world is made of: looks, sounds, scenes."""

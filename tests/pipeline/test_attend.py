@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from model import bottom_up
+from pipeline import attend
+from pipeline.foundation import shards
+from pipeline.foundation.params import Attend
+
+SETTINGS = Attend(
+    proposer="selective_search", k=10, order="area", weight="uniform", resize="bilinear", control="none", seed=0
+)
+BOXES = np.array([[x, y, 40, 30] for x in range(0, 24, 2) for y in range(0, 34, 3)], np.int16)
+
+
+def with_(**changes) -> Attend:
+    return SETTINGS.model_copy(update=changes)
+
+
+def test_a_map_is_eq_1_of_the_first_k():
+    made = attend.map_of(BOXES, "clip", with_(order="opencv"), 64)
+    expected = bottom_up.grid_map(BOXES[:10], np.full(10, 0.1), 64, "bilinear")
+    assert made.tolist() == expected.tolist()
+
+
+def test_the_order_by_area_follows_from_seed_and_clip():
+    maps = [attend.map_of(BOXES, clip, with_(seed=seed), 64).tolist() for clip in ("a", "b") for seed in (0, 1)]
+    assert all(maps.count(made) == 1 for made in maps)
+    assert attend.map_of(BOXES, "a", SETTINGS, 64).tolist() == maps[0]
+
+
+def test_controls():
+    made = attend.map_of(BOXES, "clip", SETTINGS, 64)
+    permuted = attend.map_of(BOXES, "clip", with_(control="cells"), 64)
+    assert sorted(permuted.ravel()) == sorted(made.ravel())
+    assert permuted.tolist() != made.tolist()
+    assert not attend.map_of(BOXES, "clip", with_(control="constant"), 64).any()
+    moved = attend.map_of(BOXES, "clip", with_(control="places"), 64)
+    assert moved.sum() > 0
+    assert moved.tolist() != made.tolist()
+
+
+@pytest.mark.parametrize(("changes", "unit"), [({}, 1 / 40), ({"weight": "rank"}, 0), ({"resize": "area"}, 0)])
+def test_a_shard_says_what_its_numbers_count(tmp_path, changes, unit):
+    shards.write_flat(tmp_path / "regions.h5", "propose", ["a", "b"], {"box": [BOXES, BOXES[:3]]}, size=64)
+    attend.attend_shard(tmp_path, tmp_path / "regions.h5", with_(**changes))
+    shard = shards.Shard(tmp_path / "bottom_up.h5")
+    assert shard.attributes["unit"] == unit
+    assert shard.read("b", "map").shape == (4, 4)
+    assert shard.read("b", "map").dtype == np.float32
+
+
+def test_changing_the_order_searches_nothing_again(prepared):
+    before = prepared.bytes_of("data/bottom_up")
+    prepared.set({"attend": {"order": "opencv"}})
+    prepared.stage("attend")
+    assert prepared.bytes_of("data/bottom_up") != before
+    prepared.set({"attend": {"order": "area"}})
+    prepared.stage("attend")
+    assert prepared.bytes_of("data/bottom_up") == before

@@ -1,0 +1,144 @@
+import csv
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import evaluate
+from pipeline.foundation import manifest
+from pipeline.foundation.manifest import Box, Clip, Manifest
+from pipeline.foundation.shards import Shards
+
+
+def metrics(project) -> dict:
+    return json.loads((project.folder / "data/metrics/eval.json").read_text())
+
+
+def test_every_figure_is_there_and_a_share(trained):
+    figures = metrics(trained)
+    assert (figures["system"], figures["split"], figures["n"], figures["n_annotated"]) == ("usol", "test", 6, 6)
+    assert set(figures["baselines"]) == {"centre", "full", "bottom_up", "prior", "oracle"}
+    for part in (figures["method"], figures["wrong_sound"], *figures["baselines"].values()):
+        assert set(part) == {"adaptive", "lvs_top50", "half_max"}
+        for values in part.values():
+            for name in ("success_rate", "auc", "mean_ciou"):
+                assert 0 <= values[name] <= 1
+            assert values["success_rate_low"] <= values["success_rate"] <= values["success_rate_high"]
+    assert figures["baselines"]["oracle"]["adaptive"]["success_rate"] == 1
+
+
+def test_scores_per_clip_add_up_to_the_figures(trained):
+    with (trained.folder / "data/metrics/clips.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == evaluate.CLIP_COLUMNS
+    for protocol in ("adaptive", "lvs_top50", "half_max"):
+        scores = [float(row["ciou"]) for row in rows if row["protocol"] == protocol]
+        assert len(scores) == 6
+        assert metrics(trained)["method"][protocol]["mean_ciou"] == pytest.approx(np.mean(scores), abs=1e-5)
+    assert Counter(row["hard"] for row in rows)["1"] == 3 * metrics(trained)["hard"]["n"]
+
+
+def test_the_success_curve_begins_at_one_and_ends_low(trained):
+    with (trained.folder / "data/metrics/success.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["threshold"]) for row in rows] == pytest.approx([0.05 * i for i in range(21)])
+    assert float(rows[0]["method"]) == float(rows[-1]["oracle"]) == 1
+    rate = metrics(trained)["method"]["adaptive"]["success_rate"]
+    assert float(rows[10]["method"]) == pytest.approx(rate, abs=1e-6)
+
+
+def test_raw_maps_are_stored_for_every_clip_with_both_sounds(trained):
+    heat = Shards(trained.folder / "data/heat")
+    assert sorted(heat.clip_ids) == [f"test-{i:04d}" for i in range(6)]
+    right, wrong = (heat.read("test-0003", name) for name in ("right", "wrong"))
+    assert right.shape == (4, 4)
+    assert np.abs(right).max() <= 1
+    assert right.tolist() != wrong.tolist()
+
+
+def test_overlays_are_pictures(trained):
+    (path,) = (trained.folder / "data/overlays").glob("*.png")
+    with Image.open(path) as image:
+        assert image.size[0] > 600
+        assert np.asarray(image.convert("L")).std() > 20
+
+
+def test_evaluating_again_gives_the_same_bytes(trained):
+    folders = ("data/metrics", "data/heat", "data/overlays")
+    before = [trained.bytes_of(folder) for folder in folders]
+    trained.stage("evaluate")
+    assert [trained.bytes_of(folder) for folder in folders] == before
+
+
+def test_without_boxes_figures_are_null_and_the_pictures_are_made(trained):
+    for split in ("train", "test"):
+        boxes = trained.folder / f"data/source/{split}/boxes.csv"
+        boxes.write_text(boxes.read_text().splitlines(keepends=True)[0])
+    done = trained.stage("evaluate")
+    assert "no box in data/source/test: figures that need the truth are null" in done.stderr
+    figures = metrics(trained)
+    assert (figures["n"], figures["n_annotated"]) == (6, 0)
+    assert set(figures["method"]["half_max"].values()) == {None}
+    assert 0 <= figures["wrong_sound"]["half_max"]["moved"] <= 1
+    assert figures["wrong_sound"]["adaptive"]["moved"] is None
+    assert "prior" not in figures["baselines"]
+    assert len(list((trained.folder / "data/overlays").glob("*.png"))) == 1
+    shown = trained.run("usol", "tables")
+    assert shown.returncode == 0
+    assert "no boxes to score against; a wrong sound moves" in shown.stdout
+
+
+def test_a_split_without_clips_is_told(trained):
+    listing = trained.folder / "data/source/val/clips.csv"
+    listing.write_text(listing.read_text().splitlines(keepends=True)[0])
+    trained.set({"evaluate": {"split": "val"}})
+    done = trained.run("python", "-m", "pipeline.evaluate")
+    assert done.returncode == 1
+    assert done.stderr.startswith("params.yaml: evaluate.split: val has no usable clip (0 before rejections)")
+
+
+def clip(clip_id: str, label: str, hard: bool = False, group: str = "") -> Clip:
+    return Clip(clip_id, media=clip_id, label=label, hard=hard, group=group or clip_id)
+
+
+def sees(clip_id: str, label: str, sounding: bool = False) -> Box:
+    return Box(clip_id, "", 0, 0, 1, 1, label, sounding)
+
+
+def test_a_wrong_sound_has_another_label_and_on_hard_clips_that_of_another_thing_in_sight():
+    clips = [clip(f"dog{i}", "dog") for i in range(5)] + [clip(f"cat{i}", "cat") for i in range(5)]
+    clips += [clip(f"cow{i}", "cow") for i in range(5)] + [clip("hard", "dog", hard=True)]
+    boxes = [sees("hard", "dog", True), sees("hard", "cow"), sees("hard", "chair")]
+    split = Manifest(tuple(clips), tuple(boxes))
+    wrong = dict(zip([c.clip_id for c in clips], evaluate.wrong_sounds(clips, split, []), strict=True))
+    label = {c.clip_id: c.label for c in clips}
+    assert all(label[wrong[clip_id]] != label[clip_id] for clip_id in wrong)
+    assert label[wrong["hard"]] == "cow"
+    assert len(set(wrong.values())) > 5
+
+
+def test_without_labels_a_wrong_sound_is_of_another_group():
+    clips = [clip(f"{film}{i}", "", group=film) for film in "ab" for i in range(4)]
+    wrong = evaluate.wrong_sounds(clips, Manifest(tuple(clips), ()), [])
+    assert all(w[0] != c.group for c, w in zip(clips, wrong, strict=True))
+
+
+def test_a_split_of_one_kind_borrows_any_other_sound():
+    clips = [clip("a", "dog"), clip("b", "dog")]
+    heard = ["a", "b", "c"]
+    wrong = evaluate.wrong_sounds(clips, Manifest(tuple(clips), ()), heard)
+    assert wrong[0] in ("b", "c")
+    assert wrong[1] in ("a", "c")
+
+
+def test_hard_clips_of_the_world_get_the_sound_of_the_other_kind(trained):
+    split = manifest.read(trained.folder / "data/source/test")
+    clips = sorted(split.clips, key=lambda c: c.clip_id)
+    label = {c.clip_id: c.label for c in clips}
+    boxes = split.boxes_of()
+    for c, wrong in zip(clips, evaluate.wrong_sounds(clips, split, []), strict=True):
+        others = {box.label for box in boxes[c.clip_id] if not box.sounding} & set(label.values())
+        if c.hard and others:
+            assert label[wrong] in others

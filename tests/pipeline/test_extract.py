@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from pipeline import extract
+from pipeline.foundation import manifest
+from pipeline.foundation.manifest import Clip
+from pipeline.foundation.media import Unusable
+from pipeline.foundation.params import Extract
+from pipeline.foundation.shards import Shard
+from tests.samples import greys, tone, write_media
+
+SETTINGS = Extract(
+    frame_position=0.5, frame_size=32, sample_rate=22_050, seconds=1, cpu_limit=30, max_megapixels=1, shard_clips=4
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_media(tmp_path / "good.mp4", greys(10), tone(3))
+    write_media(tmp_path / "short.mp4", greys(10), tone(0.5))
+    write_media(tmp_path / "mute.mp4", greys(10))
+    write_media(tmp_path / "silent.mp4", greys(10), np.zeros(44_100, np.float32))
+    (tmp_path / "text.mp4").write_text("no video")
+    return tmp_path
+
+
+def clips(*names: str) -> list[Clip]:
+    return [Clip(name, media=f"{name}.mp4") for name in names]
+
+
+def test_a_shard_holds_what_can_be_used_and_names_the_rest(root, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    names = ("good", "mute", "short", "silent", "text")
+    assert extract.extract_shard(out, root, clips(*names), SETTINGS) == 3
+    frames, waveforms = Shard(out / "frames.h5"), Shard(out / "waveforms.h5")
+    assert frames.clip_ids == waveforms.clip_ids == ["good", "short"]
+    assert frames.read("good", "frame").shape == (32, 32, 3)
+    assert frames.read("good", "size").tolist() == [48, 64]
+    assert waveforms.read("good", "waveform").shape == (22_050,)
+    assert waveforms.read("good", "waveform").dtype == np.int16
+    assert 10_000 < len(waveforms.read("short", "waveform")) < 13_000  # as long as it is, not repeated
+    assert (waveforms.attributes["sample_rate"], waveforms.attributes["seconds"]) == (22_050, 1)
+    reasons = {r.clip_id: r.reason for r in manifest.read_rejected(out)}
+    assert reasons["mute"] == "no audio track"
+    assert reasons["silent"] == "digital silence"
+    assert reasons["text"].startswith("cannot open")
+
+
+def test_a_clip_is_the_same_alone_and_in_company(root, tmp_path):
+    for name, members in (("alone", ["short"]), ("company", ["good", "mute", "short"])):
+        (tmp_path / name).mkdir()
+        extract.extract_shard(tmp_path / name, root, clips(*members), SETTINGS)
+    for file, dataset in (("frames.h5", "frame"), ("waveforms.h5", "waveform")):
+        alone, company = (Shard(tmp_path / name / file).read("short", dataset) for name in ("alone", "company"))
+        assert alone.tolist() == company.tolist()
+
+
+def test_a_photograph_with_a_sound_file(tmp_path):
+    Image.fromarray(greys(5, 60, 90)[4]).save(tmp_path / "a.png")
+    soundfile.write(tmp_path / "a.wav", tone(2), 44_100)
+    sample = extract.sample_of(Clip("a", frame="a.png", sound="a.wav"), tmp_path, SETTINGS)
+    assert sample.frame.shape == (32, 32, 3)
+    assert (sample.frame == 50).all()
+    assert sample.size_hw == (60, 90)
+    assert len(sample.waveform) == 22_050
+    assert np.abs(sample.waveform).max() == pytest.approx(0.5 * 32_767, rel=0.02)
+
+
+def test_limits_come_from_the_parameters(root):
+    (clip,) = clips("good")
+    with pytest.raises(Unusable, match="extract.max_megapixels"):
+        extract.sample_of(clip, root, SETTINGS.model_copy(update={"max_megapixels": 0.001}))
+    with pytest.raises(Unusable, match="extract.cpu_limit"):
+        extract.sample_of(clip, root, SETTINGS.model_copy(update={"cpu_limit": 0.0}))
+
+
+def test_small_frames_grow_and_large_ones_are_averaged(tmp_path):
+    checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
+    Image.fromarray(checks.astype(np.uint8)).save(tmp_path / "fine.png")
+    Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "tiny.png")
+    soundfile.write(tmp_path / "a.wav", tone(1), 44_100)
+    fine = extract.sample_of(Clip("f", frame="fine.png", sound="a.wav"), tmp_path, SETTINGS).frame
+    assert abs(fine.astype(int) - 128).max() <= 1
+    tiny = extract.sample_of(Clip("t", frame="tiny.png", sound="a.wav"), tmp_path, SETTINGS).frame
+    assert tiny[0, 0, 0] == 0
+    assert tiny[0, -1, 0] == 255
+
+
+def test_nothing_usable_at_all_is_told(project):
+    root = project.folder / "videos"
+    root.mkdir()
+    for i in range(8):
+        write_media(root / f"{i}.mp4", greys(3))
+    project.set({"worlds": {}, "source": {"root": "videos", "watch": "videos"}})
+    project.stage("source")
+    done = project.run("python", "-m", "pipeline.extract")
+    assert done.returncode == 1
+    assert "videos: none of its 8 clips can be used; 0.mp4: no audio track" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_new_clips_touch_no_old_shard(prepared):
+    before = prepared.bytes_of("data/frames")
+    inodes = {name: (prepared.folder / "data/frames" / name).stat().st_ino for name in before}
+    world = prepared.folder / "data/worlds/default"
+    write_media(world / "media" / "aaa.mp4", greys(3), tone(1))
+    with (world / "clips.csv").open("a") as file:
+        file.write("aaa,media/aaa.mp4,train,,drum,0\n")
+    prepared.stage("source")
+    prepared.stage("extract")
+    after = prepared.bytes_of("data/frames")
+    full = [name for name in before if name != max(before)]
+    assert {name: after[name] for name in full} == {name: before[name] for name in full}
+    assert all((prepared.folder / "data/frames" / name).stat().st_ino == inodes[name] for name in full)
+    assert Shard(prepared.folder / "data/frames" / max(after)).clip_ids[-1] == "aaa"
+
+
+def test_a_file_that_changed_is_read_again(prepared):
+    shard = prepared.folder / "data/frames/shard-00000.h5"
+    first = Shard(shard).clip_ids[0]
+    before = Shard(shard).read(first, "frame").tolist()
+    write_media(prepared.folder / f"data/worlds/default/media/{first}.mp4", greys(3), tone(1))
+    prepared.stage("extract")
+    assert Shard(shard).read(first, "frame").tolist() != before

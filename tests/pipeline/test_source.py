@@ -1,0 +1,55 @@
+import numpy as np
+
+from pipeline import source
+from pipeline.foundation import manifest
+from pipeline.foundation.manifest import Clip, Manifest
+from pipeline.foundation.params import Source
+from pipeline.foundation.shards import Shard
+from pipeline.source import in_order
+from pipeline.sources.reading import Reading
+from tests.samples import greys, tone, write_media
+
+
+def test_a_fresh_order_is_by_clip_id():
+    assert in_order([], ["b", "a"]) == ["a", "b"]
+
+
+def test_new_clips_are_appended_and_old_ones_keep_their_places():
+    assert in_order(["b", "c"], ["a", "b", "c", "d"]) == ["b", "c", "a", "d"]
+
+
+def test_a_clip_that_is_gone_keeps_its_place():
+    assert in_order(["b", "c", "d"], ["d", "a"]) == ["b", "c", "d", "a"]
+
+
+def test_another_data_set_begins_a_fresh_order():
+    assert in_order(["b", "c"], ["x", "y"]) == ["x", "y"]
+
+
+def test_the_world_is_read_as_a_user_s_folder_is(prepared):
+    splits = {split: manifest.read(prepared.folder / "data" / "source" / split) for split in manifest.SPLITS}
+    assert {split: len(part.clips) for split, part in splits.items()} == {"train": 12, "val": 4, "test": 6}
+    assert all(clip.label and clip.mask for clip in splits["train"].clips)
+    assert all(any(box.sounding for box in boxes) for boxes in splits["test"].boxes_of().values())
+
+
+def test_nothing_to_train_on_is_told(project):
+    root = project.folder / "videos"
+    root.mkdir()
+    write_media(root / "a.mp4", greys(2), tone(1))
+    project.set({"worlds": {}, "source": {"root": "videos", "watch": "videos", "test_share": 0.99, "val_share": 0.0}})
+    done = project.run("python", "-m", "pipeline.source")
+    assert done.returncode == 1
+    assert done.stderr.startswith("params.yaml: source.val_share, source.test_share: none of the 1 clips of videos")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_vectors_of_the_source_are_stored_by_clip(tmp_path):
+    clips = (Clip("b", media="b.mp4", group="b"), Clip("a", media="a.mp4", group="a"))
+    empty = Manifest((), ())
+    vectors = {"a": np.ones(3, np.float32), "b": np.zeros(3, np.float32)}
+    settings = Source(name="pairs", root="r", watch="r", val_share=0.1, test_share=0.1, seed=0)
+    reading = Reading({"train": Manifest(clips, ()), "val": empty, "test": empty}, [], vectors)
+    source.write(reading, settings, tmp_path / "out", tmp_path / "order.csv")
+    shard = Shard(tmp_path / "out" / "vectors.h5")
+    assert shard.read("a", "vector").tolist() == [1, 1, 1]
