@@ -53,7 +53,10 @@ class Project:
         yaml = YAML()
         params = yaml.load(self.folder / "params.yaml")
         for group, keys in values.items():
-            params[group] = {} if not keys else {**params[group], **keys}
+            if keys:
+                params[group].update(keys)
+            else:
+                params[group] = {}
         yaml.dump(params, self.folder / "params.yaml")
 
     def git(self, *arguments: str) -> str:

@@ -104,7 +104,8 @@ def test_nothing_usable_at_all_is_told(project):
 
 def test_new_clips_touch_no_old_shard(prepared):
     before = prepared.bytes_of("data/frames")
-    inodes = {name: (prepared.folder / "data/frames" / name).stat().st_ino for name in before}
+    scratch = prepared.folder / ".scratch/extract"
+    finished = {folder: folder.stat().st_mtime_ns for folder in scratch.iterdir()}
     world = prepared.folder / "data/worlds/default"
     write_media(world / "media" / "aaa.mp4", greys(3), tone(1))
     with (world / "clips.csv").open("a") as file:
@@ -114,7 +115,8 @@ def test_new_clips_touch_no_old_shard(prepared):
     after = prepared.bytes_of("data/frames")
     full = [name for name in before if name != max(before)]
     assert {name: after[name] for name in full} == {name: before[name] for name in full}
-    assert all((prepared.folder / "data/frames" / name).stat().st_ino == inodes[name] for name in full)
+    assert {folder: folder.stat().st_mtime_ns for folder in finished} == finished
+    assert len(list(scratch.iterdir())) == len(finished) + 1
     assert Shard(prepared.folder / "data/frames" / max(after)).clip_ids[-1] == "aaa"
 
 

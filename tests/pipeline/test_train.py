@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -26,6 +27,11 @@ def run(**overrides) -> Path:
     return train.train(params.train, train.FRAMES, train.SOUNDS, train.BOTTOM_UP, params.runtime)
 
 
+def curve(finished: Path) -> list[dict[str, float]]:
+    with (finished / "train.csv").open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
 @pytest.mark.slow
 def test_training_gives_the_same_bytes_every_time(prepared):
     prepared.stage("train")
@@ -35,9 +41,9 @@ def test_training_gives_the_same_bytes_every_time(prepared):
     assert model_bytes(prepared) == first
     card = json.loads(first["model.json"])
     assert (card["n_clips"], card["device"], card["precision"]) == (12, "cpu", "float32")
-    curve = list(csv.DictReader(first["curve"].decode().splitlines()))
-    assert [row["epoch"] for row in curve] == ["1", "2"]
-    assert all(float(row[name]) > 0 for row in curve for name in ("loss", "correspondence", "val_loss"))
+    rows = list(csv.DictReader(first["curve"].decode().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(float(row[name]) > 0 for row in rows for name in ("loss", "correspondence", "val_loss"))
 
 
 @pytest.mark.slow
@@ -67,11 +73,14 @@ def test_a_finished_run_is_reused_and_another_setting_is_another_run(prepared):
 
 
 @pytest.mark.parametrize("correspondence", ["as_written", "as_coded", "own_attention"])
-def test_every_form_of_the_loss_learns_something(prepared, correspondence):
-    finished = run(correspondence=correspondence, epochs=8, temperature=1, augment="none", lr=1e-3)
-    with (finished / "train.csv").open() as file:
-        losses = [float(row["correspondence"]) for row in csv.DictReader(file)]
-    assert losses[-1] < 0.9 * losses[0]
+def test_every_form_of_the_loss_learns_where_to_look(prepared, correspondence):
+    rows = curve(run(correspondence=correspondence, alpha=1, temperature=0.1, epochs=8, augment="none", lr=1e-3))
+    assert rows[-1]["attention"] < 0.7 * rows[0]["attention"]
+
+
+def test_own_attention_tells_a_dozen_sounds_apart(prepared):
+    rows = curve(run(correspondence="own_attention", alpha=0, epochs=8, augment="none", lr=1e-3))
+    assert rows[-1]["correspondence"] < 0.2 * rows[0]["correspondence"]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(prepared):
@@ -120,8 +129,7 @@ def test_features_of_a_frozen_network_are_kept_and_change_nothing(prepared, weig
     monkeypatch.setattr(train, "are_kept", lambda _: False)
     monkeypatch.setattr(train, "VERSION", -1)
     seen_anew = run(**network, augment="none", epochs=1)
-    a, b = (list(csv.DictReader((f / "train.csv").open())) for f in (kept, seen_anew))
-    assert float(a[0]["loss"]) == pytest.approx(float(b[0]["loss"]), abs=1e-3)
+    assert curve(kept)[0]["loss"] == pytest.approx(curve(seen_anew)[0]["loss"], abs=1e-3)
 
 
 def test_a_frozen_network_that_is_augmented_is_not_kept(prepared, weights):
@@ -146,6 +154,5 @@ def test_without_val_the_curve_has_no_val(prepared):
     listing = prepared.folder / "data/source/val/clips.csv"
     listing.write_text(listing.read_text().splitlines(keepends=True)[0])
     finished = run(epochs=1)
-    with (finished / "train.csv").open() as file:
-        (row,) = csv.DictReader(file)
-    assert row["val_loss"] == "nan"
+    (row,) = curve(finished)
+    assert math.isnan(row["val_loss"])
