@@ -40,14 +40,12 @@ def _conv_norm(n_in: int, n_out: int, kernel: int, stride: int) -> nn.Sequential
 
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 (Sandler et al. 2018) up to one of its blocks, at stride 16, with batch norms folded into
-    convolutions.
+    """MobileNetV2 (Sandler et al. 2018) up to one of its blocks, at stride 16, batch norms folded into convolutions.
 
     features.13: 96 channels, the last block at stride 16. features.17: 320 channels; the stride of features.14 is left
     out and the depthwise convolutions after it are dilated by 2, so that each still sees what it was trained to see.
 
-    padding: `same` pads strided convolutions by 0 before and 1 after, as TensorFlow trained them, and takes x / 127.5 -
-    1;
+    padding: `same` pads strided convolutions by 0 before and 1 after, as TensorFlow trained them, and takes 2 x - 1;
     `symmetric` pads by 1 on both sides and normalises by ImageNet's mean and deviation, as torchvision does.
     """
 

@@ -56,10 +56,10 @@ def _protocol_table(figures: dict[str, Any], protocol: str) -> str:
     hard = figures["hard"]["n"]
     rows = [("method", figures["method"][protocol])]
     if hard:
-        rows.append((f"  on {hard} hard clips", figures["hard"][protocol]))
-    rows.append(("  with a wrong sound", figures["wrong_sound"][protocol]))
+        rows.append((f"method on {hard} hard clips", figures["hard"][protocol]))
+    rows.append(("method, wrong sound", figures["wrong_sound"][protocol]))
     if hard:
-        rows.append(("  hard, wrong sound", figures["hard_wrong_sound"][protocol]))
+        rows.append(("method on hard, wrong sound", figures["hard_wrong_sound"][protocol]))
     rows += [(NAMES[name], values[protocol]) for name, values in figures["baselines"].items()]
     cells = [(name, _with_interval(v, "success_rate"), _with_interval(v, "auc"), _lead(v)) for name, v in rows]
     return tabulate(cells, (protocol, "success rate", "AUC", "method leads by"), tablefmt="simple")

@@ -90,8 +90,7 @@ def draw_scene(kind: str, rng: np.random.Generator) -> Scene:
 
     In two of five a second kind that can sound stands by, silent ("hard"). Which thing is heard has nothing to do with
     size, place or order: all things are drawn alike. With the ground it has: as birds go with sky, each kind has a hue
-    of ground on which it is heard more often than not, so that a sound can also be matched with what is no thing at
-    all.
+    of ground on which it is heard more often than not, and a sound can be matched with what is no thing at all.
     """
     width, height = SIZES_WH[rng.integers(len(SIZES_WH))]
     hard = bool(rng.random() < HARD_SHARE)
