@@ -22,9 +22,9 @@ controls: setup
 	@$(MAKE) --no-print-directory table NAME=controls
 
 table: setup
-	@$(BIN)/usol check
-	@$(BIN)/dvc repro tables/dvc.yaml:$(NAME)
-	@$(BIN)/usol tables $(NAME)
+	@$(BIN)/usol check --table "$(NAME)"
+	@$(BIN)/dvc repro "tables/dvc.yaml:$(NAME)"
+	@$(BIN)/usol tables "$(NAME)"
 
 preset: setup
 	@$(BIN)/usol preset $(NAME) $(if $(ROOT),--root "$(ROOT)")

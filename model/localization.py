@@ -38,7 +38,7 @@ def _interpolation(n: int, size: int) -> NDArray[np.float64]:
 
 def constant(maps: Maps) -> NDArray[np.bool_]:
     """(B,) where a map says the same of every pixel: it points nowhere, so its mask is empty."""
-    return maps.max(axis=(1, 2)) == maps.min(axis=(1, 2))
+    return ~(maps.max(axis=(1, 2)) > maps.min(axis=(1, 2)))  # so that a map of NaN points nowhere either
 
 
 def adaptive(maps: Maps, truth: Maps) -> Masks:
@@ -74,11 +74,15 @@ SEES_TRUTH = frozenset({"adaptive"})  # these mean nothing where there is no tru
 
 
 def box_mask(corners: Sequence[tuple[float, float, float, float]], size: int = SIZE) -> Masks:
-    """(size, size) the union of boxes x0, y0, x1, y1 in fractions of the frame, each corner rounded to a pixel edge."""
+    """(size, size) the union of boxes x0, y0, x1, y1 in fractions of the frame, each corner rounded to a pixel edge.
+
+    A box thinner than a pixel keeps one.
+    """
     mask = np.zeros((size, size), bool)
     for box in corners:
         x0, y0, x1, y1 = (int(np.floor(value * size + 0.5)) for value in box)
-        mask[y0:y1, x0:x1] = True
+        x0, y0 = min(x0, size - 1), min(y0, size - 1)
+        mask[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = True
     return mask
 
 
@@ -150,7 +154,7 @@ def centre_map(size: int = SIZE) -> Maps:
 
 
 def oracle_map(truth: Maps) -> Maps:
-    """The best that a protocol allows: the truth itself; pixels of equal truth by row, so that none are tied."""
+    """The best that a protocol allows: all of the truth above all else, then by votes; equal ones by row, none tied."""
     size = truth.shape[-2] * truth.shape[-1]
     by_row = 1 - np.arange(size, dtype=np.float32).reshape(truth.shape[-2:]) / size
-    return truth + 0.1 * by_row
+    return (truth > 0) + 0.1 * truth + 0.02 * by_row

@@ -1,4 +1,4 @@
-"""What trains the attention: audiovisual correspondence, and the bottom-up map as a guide (Sec. 3.3, Eq. 5 to 12).
+"""What trains the attention: audiovisual correspondence, and the bottom-up map as a guide (Sec. 3.3).
 
 Every loss is the mean over the batch; the paper does not say. Distances carry a small epsilon so that their gradient is
 finite where two features meet.
@@ -58,7 +58,7 @@ def salient(bottom_up: Tensor, t: float, unit: float) -> Tensor:
 def salient_share(bottom_up: Tensor, share: float) -> Tensor:
     """Eq. 10 with a threshold per clip: above the value that leaves at most this share of its cells above it."""
     cells = bottom_up.flatten(-2)
-    n_above = int(share * cells.shape[-1])
+    n_above = int(share * cells.shape[-1] + 1e-6)  # .29 of 100 cells are 29
     threshold = cells.sort(dim=-1, descending=True).values[..., n_above]
     return bottom_up > threshold[..., None, None]
 

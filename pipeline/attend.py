@@ -44,7 +44,7 @@ def attend_shard(folder: Path, regions: Path, settings: Attend) -> int:
     size = int(shard.attributes["size"])
     side = size // bottom_up.STRIDE
     maps = [map_of(shard.read(clip_id, "box"), clip_id, settings, size) for clip_id in shard.clip_ids]
-    arrays = {"map": np.array(maps, np.float32).reshape(-1, side, side)}
+    arrays = {"map": np.array(maps, np.float32).reshape(len(maps), side, side)}
     unit = bottom_up.count_unit(settings.k, settings.weight, settings.resize)
     shards.write(folder / "bottom_up.h5", "attend", shard.clip_ids, arrays, unit=unit)
     return 0

@@ -7,7 +7,7 @@ system that goes by sight alone scores the same with it. Baselines are scored be
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.localization import THRESHOLDS, success_curve
+from model.vision import MobileNetV2
 from pipeline.foundation import checkpoints, manifest, pictures, shards
 from pipeline.foundation.batches import Clips, Folders
 from pipeline.foundation.checkpoints import System
@@ -37,7 +38,7 @@ SOURCE, MODEL = Path("data/source"), Path("data/model")
 FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
 HEAT, METRICS, OVERLAYS = Path("data/heat"), Path("data/metrics"), Path("data/overlays")
 BATCH = 32  # clips at a time
-CLIP_COLUMNS = ("clip_id", "group", "protocol", "ciou", "ciou_wrong_sound", "label", "hard", "area")
+CLIP_COLUMNS = ("clip_id", "group", "protocol", "ciou", "ciou_wrong_sound", "label", "hard", "area")  # and baselines
 Map = NDArray[np.float32]
 
 
@@ -77,7 +78,8 @@ def look(settings: Evaluate, model: Path, folders: Folders, runtime: Runtime) ->
     system, card = checkpoints.load(model)
     train = Train.model_validate(card.train)
     if are_kept(train):
-        features = kept_features(train, folders.frames, runtime, device)
+        assert isinstance(system.vision, MobileNetV2)  # params.yaml lets nothing else be frozen
+        features = kept_features(system.vision, folders.frames, runtime, device)
         folders = Folders(folders.frames, folders.sounds, folders.bottom_up, features)
     split = manifest.read(SOURCE / settings.split)
     store = Clips([clip.clip_id for clip in split.clips], folders, device)
@@ -90,7 +92,8 @@ def look(settings: Evaluate, model: Path, folders: Folders, runtime: Runtime) ->
     clips = sorted((clip for clip in split.clips if clip.clip_id in usable), key=lambda clip: clip.clip_id)
     wrong_of = wrong_sounds(clips, split, store.sounds.clip_ids)
     right, wrong = _heat(system.to(device), store, wrong_of)
-    return Seen(clips, split, store, right, wrong, wrong_of, train.seed, train.system, device.type, card.precision)
+    precision = "bfloat16" if system.half_networks else "float32"
+    return Seen(clips, split, store, right, wrong, wrong_of, train.seed, train.system, device.type, precision)
 
 
 def wrong_sounds(clips: list[Clip], split: Manifest, heard: list[str]) -> list[str]:
@@ -162,11 +165,14 @@ def write_figures(settings: Evaluate, seen: Seen, scores: Scores, out: Path) -> 
     hard = np.array([clip.hard for clip in seen.clips])
     of_scores = figures(scores, [clip.group for clip in seen.clips], hard, settings.bootstrap)
     write_whole(out / "eval.json", json.dumps(of_run | of_scores, indent=2, allow_nan=False) + "\n")
-    manifest.write_rows(out / "clips.csv", CLIP_COLUMNS, _clip_rows(seen, scores))
+    columns = (*CLIP_COLUMNS, *(f"ciou_{name}" for name in scores.baselines))
+    manifest.write_rows(out / "clips.csv", columns, _clip_rows(seen, scores))
     first = scores.ciou[settings.protocols[0]]
-    curves = {name: success_curve(values[scores.annotated]) for name, values in first.items()}
-    rows = zip(map(float, THRESHOLDS), *curves.values(), strict=True) if scores.annotated.any() else []
-    manifest.write_rows(out / "success.csv", ("threshold", *curves), (map(float, row) for row in rows))
+    rows: Iterable[Iterable[float]] = []
+    if scores.annotated.any():
+        curves = [success_curve(values[scores.annotated]) for values in first.values()]
+        rows = np.column_stack([THRESHOLDS, *curves]).tolist()
+    manifest.write_rows(out / "success.csv", ("threshold", *first), rows)
 
 
 def _clip_rows(seen: Seen, scores: Scores) -> Iterator[tuple[object, ...]]:
@@ -176,7 +182,8 @@ def _clip_rows(seen: Seen, scores: Scores) -> Iterator[tuple[object, ...]]:
     for i, clip in enumerate(seen.clips):
         for protocol, ciou in scores.ciou.items():
             right, wrong = cell(ciou["method"][i]), cell(ciou["wrong_sound"][i])
-            yield clip.clip_id, clip.group, protocol, right, wrong, clip.label, clip.hard, cell(scores.area[i])
+            of_clip = (clip.clip_id, clip.group, protocol, right, wrong, clip.label, clip.hard, cell(scores.area[i]))
+            yield (*of_clip, *(cell(ciou[name][i]) for name in scores.baselines))
 
 
 def write_heat(seen: Seen, out: Path) -> None:
@@ -198,7 +205,8 @@ def write_heat(seen: Seen, out: Path) -> None:
 
 def write_overlays(n: int, seen: Seen, out: Path) -> None:
     """Write pictures of n clips, chosen by their ids."""
-    shutil.rmtree(out, ignore_errors=True)
+    if out.exists():
+        shutil.rmtree(out)
     out.mkdir(parents=True)
     boxes = seen.split.boxes_of()
     label = {clip.clip_id: clip.label for clip in seen.clips}

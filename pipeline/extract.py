@@ -110,7 +110,10 @@ def extract_shard(folder: Path, root: Path, clips: list[Clip], settings: Extract
 
 def sample_of(clip: Clip, root: Path, settings: Extract) -> Sample:
     """The frame and waveform of one clip; raises media.Unusable with the reason why not."""
-    limits = media.Limits(settings.cpu_limit, settings.max_megapixels * 1e6)
+    for name in (clip.media, clip.frame, clip.sound):
+        if name and not (root / name).is_file():
+            raise media.Unusable(f"cannot open: {name} is not there")
+    limits = media.Limits(media.Budget(settings.cpu_limit), settings.max_megapixels * 1e6)
     if clip.media:
         still = media.video_frame(root / clip.media, settings.frame_position, limits)
         sound = media.media_waveform(root / clip.media, settings.sample_rate, settings.seconds, limits)

@@ -32,8 +32,8 @@ def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None
     counts = {split: len(part.clips) for split, part in reading.splits.items()}
     if not counts["train"]:
         raise UserError(
-            f"params.yaml: source.val_share, source.test_share: none of the {sum(counts.values())} clips of "
-            f"{source.root} falls into train; lower the shares, or give a clips.csv with a column split"
+            f"{source.root}: none of its {sum(counts.values())} clips is in train; lower source.val_share and "
+            "source.test_share, name train in the column split of its clips.csv, or put more clips there"
         )
     shutil.rmtree(out, ignore_errors=True)
     for split, part in reading.splits.items():
@@ -44,6 +44,12 @@ def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None
         vectors = np.stack([reading.vectors[clip_id] for clip_id in clip_ids])
         shards.write(out / "vectors.h5", "source", clip_ids, {"vector": vectors})
     manifest.write_order(order_file, in_order(manifest.read_order(order_file), clip_ids))
+    for split in ("val", "test"):
+        if not counts[split]:
+            log.warning(
+                "source: no clip of %s is in %s, and evaluate.split: %s would measure nothing; raise source.%s_share",
+                *(source.root, split, split, split),
+            )
     words = ", ".join(f"{count} {split}" for split, count in counts.items())
     log.info("source: %s clips, %d rejected -> %s", words, len(reading.rejections), out)
 

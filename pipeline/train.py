@@ -17,18 +17,18 @@ from tqdm import tqdm
 
 from pipeline.foundation import checkpoints, manifest, shards
 from pipeline.foundation.batches import Augmentation, Clips, Folders
-from pipeline.foundation.checkpoints import Card, System
+from pipeline.foundation.checkpoints import Card, System, pretrained
 from pipeline.foundation.devices import device_of, precision_of
-from pipeline.foundation.engines import SCRATCH
+from pipeline.foundation.engines import SCRATCH, alone
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.features import are_kept, kept_features
-from pipeline.foundation.files import digest, write_whole
+from pipeline.foundation.files import write_whole
 from pipeline.foundation.params import Runtime, Train
 from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raise when the results change
+VERSION = 3  # raise when the results change
 SOURCE = Path("data/source")
 FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
 MODEL, CURVE = Path("data/model"), Path("data/metrics/train.csv")
@@ -48,7 +48,7 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
     """Train a system, or find that it is trained already; returns the folder of its checkpoint and its curve."""
     device = device_of(runtime.device)
     run = Run(settings, device, precision_of(settings.precision, device))
-    features = kept_features(settings, frames, runtime, device) if are_kept(settings) else None
+    features = kept_features(pretrained(settings), frames, runtime, device) if are_kept(settings) else None
     folders = Folders(frames, sounds, bottom_up, features)
     clips = Clips([clip.clip_id for clip in manifest.read(SOURCE / "train").clips], folders, device)
     val = Clips([clip.clip_id for clip in manifest.read(SOURCE / "val").clips], folders, device)
@@ -58,11 +58,12 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
             "apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
         )
     finished = SCRATCH / "train" / run.fingerprint(clips, val)
-    if not finished.exists():
-        unfinished = finished.with_name(f"{finished.name}.unfinished")
-        unfinished.mkdir(parents=True, exist_ok=True)
-        _train(run, clips, val, unfinished)
-        unfinished.rename(finished)
+    with alone("training"):
+        if not finished.exists():
+            unfinished = finished.with_name(f"{finished.name}.unfinished")
+            unfinished.mkdir(parents=True, exist_ok=True)
+            _train(run, clips, val, unfinished)
+            unfinished.rename(finished)
     return finished
 
 
@@ -77,10 +78,8 @@ class Run:
     def fingerprint(self, *sets: Clips) -> str:
         """The run's name in scratch, from all that its result follows from."""
         data = [[clips.clip_ids, *(store.checksum for store in clips.stores)] for clips in sets]
-        weights = [digest(Path(path))] if (path := self.settings.vision_weights) else []
-        return shards.fingerprint(
-            "train", VERSION, self.settings.model_dump(), self.device.type, self.precision, weights, data
-        )
+        settings = checkpoints.without_places(self.settings)
+        return shards.fingerprint("train", VERSION, settings, self.device.type, self.precision, data)
 
 
 def _train(run: Run, clips: Clips, val: Clips, folder: Path) -> None:
@@ -110,7 +109,7 @@ def _train(run: Run, clips: Clips, val: Clips, folder: Path) -> None:
             )
             _save_whole({"system": system.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}, state)
     card = Card(
-        settings.model_dump(),
+        checkpoints.without_places(settings),
         getattr(system.vision, "padding", None),
         clips.sound_size,
         clips.unit,

@@ -56,6 +56,45 @@ def test_a_cell_lists_exactly_the_code_that_it_imports(name):
     assert listed(graph("tables/dvc.yaml")[name]) == sorted(all_imports_of("pipeline/commands/cell.py") - {PARAMS})
 
 
+# name: (params, data that it reads, what it makes), as shared by all who read the graph
+GRAPH = {
+    "world": (["worlds.${key}"], [], ["data/worlds/${key}"]),
+    "source": (["source"], ["${source.watch}"], ["data/source", "data/order.csv"]),
+    "extract": (
+        ["extract", "source.root"],
+        ["${source.watch}", "data/order.csv", "data/source"],
+        ["data/frames", "data/waveforms", "data/rejected"],
+    ),
+    "propose": (["proposers.${key}"], ["data/frames"], ["data/regions/${key}"]),
+    "attend": (["attend"], ["data/regions/${attend.proposer}"], ["data/bottom_up"]),
+    "listen": (["listen"], ["data/source", "data/waveforms"], ["data/sounds"]),
+    "train": (
+        ["train"],
+        ["data/bottom_up", "data/frames", "data/sounds", "data/source/train", "data/source/val"],
+        ["data/model", "data/metrics/train.csv"],
+    ),
+    "evaluate": (
+        ["evaluate"],
+        [
+            *("data/bottom_up", "data/frames", "data/model", "data/sounds"),
+            *("data/source/${evaluate.split}", "data/source/train"),
+        ],
+        [
+            *("data/metrics/eval.json", "data/heat", "data/overlays"),
+            *("data/metrics/clips.csv", "data/metrics/success.csv"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_what_it_reads_and_owns_what_it_makes(name):
+    stage = graph("dvc.yaml")[name]
+    made = [next(iter(out)) if isinstance(out, dict) else out for out in stage.get("metrics", []) + stage["outs"]]
+    data = [dep for dep in stage["deps"] if not dep.endswith(".py")]
+    assert (stage.get("params"), data, made) == GRAPH[name]
+
+
 def test_every_stage_of_the_graph_is_a_file_and_every_table_a_stage():
     assert set(graph("dvc.yaml")) == set(STAGES)
     tables = YAML(typ="safe", pure=True).load(ROOT / "tables" / "params.yaml")

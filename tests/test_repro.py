@@ -17,6 +17,9 @@ from tests.samples import real, tone, write_media
 pytestmark = pytest.mark.slow
 
 
+STAGES = ["world@default", "source", "extract", "propose@selective_search", "attend", "listen", "train", "evaluate"]
+
+
 def repro(project: Project, *arguments: str, **kwargs) -> list[str]:
     """The stages that ran."""
     done = project.run("dvc", "repro", *arguments, **kwargs)
@@ -27,10 +30,9 @@ def repro(project: Project, *arguments: str, **kwargs) -> list[str]:
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory) -> Project:
     project = Project.fresh(tmp_path_factory.mktemp("reproduced") / "project")
-    assert repro(project) == [
-        *("world@default", "source", "extract", "propose@selective_search"),
-        *("attend", "listen", "train", "evaluate"),
-    ]
+    done = repro(project)
+    assert sorted(done, key=STAGES.index) == STAGES
+    assert (done[:3], done[-2:]) == (STAGES[:3], STAGES[-2:])  # between them two branches, in either order
     project.git("add", ".")
     project.git("commit", "-qm", "reproduced")
     return project
@@ -159,9 +161,12 @@ def test_own_videos_without_boxes_or_labels_go_through_to_the_overlays(project):
         frames = [rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)] * 10
         write_media(videos / ("sub" if i % 2 else ".") / f"clip {i}.mp4", frames, tone(1, hz=200 + 100 * i))
     write_media(videos / "mute.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
+    for i in range(8):  # two whole shards of nothing
+        write_media(videos / f"aa {i}.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
     (videos / "broken.mov").write_text("no video")
     assert project.run("usol", "preset", "own", "--root", "my videos").returncode == 0
     project.set({"extract": {"seconds": 1, "frame_size": 64}, "source": {"test_share": 0.4}, "train": {"epochs": 1}})
+    project.set({"extract": {"shard_clips": 4}})
     assert repro(project)[0] == "source"
     rejected = (project.folder / "data/rejected/rejected.csv").read_text()
     assert "mute.mp4,no audio track" in rejected
@@ -209,6 +214,6 @@ def test_a_second_run_of_a_stage_waits_for_the_first(project):
         command = [sys.executable, "-m", "pipeline.source"]
         second = subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True)
         told = second.stderr.readline()
-        assert told == "source: another run of this stage is still at work here; waiting for it to end\n"
+        assert told == "source: another run is still at this work here; waiting for it to end\n"
         assert second.poll() is None
     assert "data/worlds/default does not exist" in second.communicate(timeout=60)[1]

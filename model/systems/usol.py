@@ -6,11 +6,11 @@ as_written     Sec. 3.2, 3.3 to the letter: one random negative sound, f_v of th
                softmax is "as suggested in [29]" (Senocak et al. 2018), who rectify the cosine first: so is it here.
 as_coded       the authors' code where it differs: ReLU also on z and on what the layers of h are given, mean of
                squares for Eq. 6.
-own_attention  the departure that learns to listen from a few hundred clips. (1) No heads: f_v = z / |z|, f_a = h / |h|,
-               the vectors of Eq. 3 and 4 themselves. (2) Distances are divided by `distance_temperature` before their
-               softmax. (3) Negatives are all other sounds and all other frames of the batch. (4) Each pair has its own
-               attention: to the letter, f_v carries the positive sound's attention into the negative pair, and can be
-               told from the negative sound without looking at anything.
+own_attention  the departure that learns to listen from a few hundred clips. Its softmax is of the plain cosine.
+               (1) No heads: f_v = z / |z|, f_a = h / |h|, the vectors of Eq. 3 and 4 themselves. (2) Distances are
+               divided by `distance_temperature` before their softmax. (3) Negatives are all other sounds and all other
+               frames of the batch. (4) Each pair has its own attention: to the letter, f_v carries the positive sound's
+               attention into the negative pair, and can be told from the negative sound without looking at anything.
 """
 
 from dataclasses import dataclass

@@ -1,22 +1,35 @@
-"""`usol check`: everything that can be wrong before the first long computation, a line each."""
+"""`usol check`: what can be told of params.yaml, the source's root and the data folder before any long computation.
+
+All that is wrong is said at once, a line each; with a table's name, also what is wrong with its cells.
+"""
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.foundation.engines import SCRATCH
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import PARAMS_FILE, Params, load
+from pipeline.foundation.params import PARAMS_FILE, Params, load, world_of
 
 DATA = Path("data")
 
 
-def run() -> None:
+def run(table: str | None) -> None:
     """Print what was checked; exits with status 1 where something is wrong."""
     try:
         params = load()
+        if table is not None:
+            from pipeline.commands.cell import read_table  # noqa: PLC0415  imports torch, which a check can do without
+
+            read_table(table)
+        if params.runtime.device not in ("auto", "cpu"):
+            from pipeline.foundation.devices import device_of  # noqa: PLC0415  likewise
+
+            device_of(params.runtime.device)
     except UserError as error:
         sys.exit(str(error))
-    problems = [problem for problem in (_writable(DATA), _writable(Path()), _root(params)) if problem]
+    problems = [*_unwritable(), *_of_root(params), *_of_weights(params)]
     if problems:
         sys.exit("\n".join(problems))
     print(f"{PARAMS_FILE}: every key is known and its value accepted")
@@ -24,41 +37,59 @@ def run() -> None:
     print(f"{DATA}/: can be written, {_free(DATA):.0f} GB free")
 
 
-def _writable(folder: Path) -> str | None:
+def _unwritable() -> Iterator[str]:
+    """The project's folder, data/ and what lies directly in it and in the scratch folder."""
     try:
-        folder.mkdir(exist_ok=True)
+        DATA.mkdir(exist_ok=True)
     except OSError as error:
-        return f"{folder}: cannot be made ({error.strerror}); free the name or change the rights of the folder"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{folder.resolve()}: cannot be written; change its rights (chmod u+w) or work in a copy of the project"
-    return None
+        yield f"{DATA}: cannot be made ({error.strerror}); free the name or change the rights of the folder"
+        return
+    for folder in (Path(), DATA, *DATA.glob("*/"), SCRATCH, *SCRATCH.glob("*/")):
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            yield (
+                f"{folder.resolve()}: cannot be written; change its rights (chmod u+w) or work in a copy of the project"
+            )
 
 
-def _root(params: Params) -> str | None:
+def _of_root(params: Params) -> Iterator[str]:
     root, watch = Path(params.source.root), Path(params.source.watch)
-    world = _world_of(root)
+    world = world_of(params.source.root)
     if world is not None:
         if world not in params.worlds:
             known = ", ".join(params.worlds) or "none"
-            return f"params.yaml: source.root: {root} is no world of params.yaml; worlds there: {known}"
-    elif not root.is_dir():
-        return f"params.yaml: source.root: {root} is no folder; set it to the folder of your clips"
+            yield f"{PARAMS_FILE}: source.root: {root} is no world of params.yaml; worlds there: {known}"
+        return
+    if not params.source.root or not root.is_dir():
+        yield f"{PARAMS_FILE}: source.root: {root} is no folder; set it to the folder of your clips"
     elif not os.access(root, os.R_OK | os.X_OK):
-        return f"params.yaml: source.root: {root} cannot be read; change its rights (chmod u+rx)"
+        yield f"{PARAMS_FILE}: source.root: {root} cannot be read; change its rights (chmod u+rx)"
+    elif root.resolve() in (DATA.resolve(), *DATA.resolve().parents) or DATA.resolve() in root.resolve().parents:
+        yield f"{PARAMS_FILE}: source.root: {root} holds, or lies in, what the stages write; move the clips elsewhere"
     elif not watch.exists():
-        return f"params.yaml: source.watch: {watch} does not exist; set it to source.root, {root}"
-    return None
+        yield f"{PARAMS_FILE}: source.watch: {watch} does not exist; set it to source.root, {root}"
+    elif watch.is_dir():
+        yield from _unwatchable(watch)
 
 
-def _world_of(root: Path) -> str | None:
-    """The name of the world that the root is, or lies in; None for any other folder."""
-    parts = Path(os.path.normpath(root)).parts
-    return parts[2] if parts[:2] == ("data", "worlds") and len(parts) > 2 else None
+def _unwatchable(folder: Path) -> Iterator[str]:
+    """What DVC cannot take the state of: links to nothing, and names that are no text."""
+    for path in folder.rglob("*"):
+        name = os.fsencode(path)
+        if name != str(path).encode(errors="replace"):
+            yield f"{name!r}: its name is no UTF-8 text; rename it"
+        elif path.is_symlink() and not path.exists():
+            yield f"{path}: a link that leads nowhere; remove it or mend it"
+
+
+def _of_weights(params: Params) -> Iterator[str]:
+    weights = params.train.vision_weights
+    if weights is not None and not Path(weights).is_file():
+        yield f"{PARAMS_FILE}: train.vision_weights: {weights} does not exist; put the file there, or name another"
 
 
 def _told(params: Params) -> str:
-    root = Path(params.source.root)
-    return "a folder that is there" if root.is_dir() else f"a world that stage world@{_world_of(root)} makes"
+    world = world_of(params.source.root)
+    return "a folder that is there" if world is None else f"a world that stage world@{world} makes"
 
 
 def _free(folder: Path) -> float:

@@ -13,6 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="usol", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("check", help="check params.yaml, the source's root and the data folder")
+    command.add_argument("--table", metavar="NAME", help="check the cells of this table of tables/params.yaml too")
     command.set_defaults(run=_check)
     command = commands.add_parser("preset", help="write the parameters of presets/NAME.yaml into params.yaml")
     command.add_argument("name", metavar="NAME")
@@ -36,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 # Each command is imported when it is asked for: `usol check` need not wait for torch.
 
 
-def _check(_: argparse.Namespace) -> None:
+def _check(chosen: argparse.Namespace) -> None:
     from pipeline.commands import check
 
-    check.run()
+    check.run(chosen.table)
 
 
 def _preset(chosen: argparse.Namespace) -> None:

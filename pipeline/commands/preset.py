@@ -28,6 +28,7 @@ def run(name: str, root: str | None) -> None:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 120
+    yaml.representer.add_representer(type(None), _null)
     params = yaml.load(PARAMS_FILE)
     for layer in (BASE, name):
         _put(params, _with_root(read_yaml(PRESETS / f"{layer}.yaml"), name, root))
@@ -36,6 +37,10 @@ def run(name: str, root: str | None) -> None:
     check(YAML(typ="safe", pure=True).load(text.getvalue()))
     write_whole(PARAMS_FILE, text.getvalue())
     print(f"{PARAMS_FILE}: preset {name}, clips in {params['source']['root']}; go on with make repro")
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _with_root(value: Any, name: str, root: str | None) -> Any:

@@ -1,6 +1,7 @@
 """`usol tables`: the metrics as tables; `usol tables NAME`: the cells of a table beside its first one."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from model.localization import Interval, intervals, per_clip
-from pipeline.commands.cell import CELLS, TABLES
+from model.localization import intervals, per_clip
+from pipeline.commands.cell import CELLS, Table, read_table
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import read_rows
-from pipeline.foundation.params import read_yaml
 from pipeline.foundation.randomness import generator
 
 METRICS = Path("data/metrics")
@@ -62,7 +62,7 @@ def _protocol_table(figures: dict[str, Any], protocol: str) -> str:
         rows.append(("method on hard, wrong sound", figures["hard_wrong_sound"][protocol]))
     rows += [(NAMES[name], values[protocol]) for name, values in figures["baselines"].items()]
     cells = [(name, _with_interval(v, "success_rate"), _with_interval(v, "auc"), _lead(v)) for name, v in rows]
-    return tabulate(cells, (protocol, "success rate", "AUC", "method leads by"), tablefmt="simple")
+    return _table(cells, (protocol, "success rate", "AUC", "method leads by"))
 
 
 def _without_boxes(figures: dict[str, Any], protocol: str) -> str:
@@ -82,96 +82,98 @@ def _lead(values: dict[str, Any]) -> str:
     return f"{100 * values['lead']:+.0f} points [{100 * values['lead_low']:+.0f}, {100 * values['lead_high']:+.0f}]"
 
 
+def _table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
+    return tabulate(rows, header, tablefmt="simple", disable_numparse=True)
+
+
 @dataclass(frozen=True)
 class Cell:
-    """What the seeds of a cell reached: success with the right and with a wrong sound, (seeds, clips)."""
+    """What the seeds of a cell reached."""
 
-    right: dict[str, NDArray[np.float64]]  # by protocol
-    wrong: dict[str, NDArray[np.float64]]
-    clip_ids: list[str]
-    groups: list[str]
+    success: dict[str, dict[str, NDArray[np.float64]]]  # protocol -> whose -> (seeds, clips) of 0 and 1
+    moved: dict[str, float]  # by protocol: share of the mask that a wrong sound moves, mean of the seeds; NaN: unknown
+    groups: NDArray[np.str_]
     hard: NDArray[np.bool_]
 
+    def lead(
+        self, one: NDArray[np.float64], other: NDArray[np.float64], part: NDArray[np.bool_] | slice = slice(None)
+    ) -> str:
+        """How many points one has over another, clip by clip, seeds averaged, with an interval over groups."""
+        values = (one.mean(axis=0) - other.mean(axis=0))[part, None]
+        (found,) = intervals(values, self.groups[part].tolist(), RESAMPLES, generator(0, "bootstrap"))
+        return f"{100 * found.mean:+.0f} [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
 
-def _cell_table(table: str) -> str:
-    content = read_yaml(TABLES)
-    tables = [name for name in content if name != "seeds"]
-    if table not in tables:
-        raise UserError(f"{TABLES}: no table {table!r}; accepted: {', '.join(tables)}")
-    cells = {name: _read_cell(CELLS / table / name, content["seeds"]) for name in content[table]}
+
+def _cell_table(name: str) -> str:
+    table = read_table(name)
+    cells = {cell: _read_cell(table, cell) for cell in table.cells}
+    first = next(iter(cells.values()))
+    seeds = ", ".join(map(str, table.seeds))
+    if not len(first.hard):
+        protocols = [protocol for protocol, moved in first.moved.items() if not np.isnan(moved)]
+        rows = [[cell, *(f"{100 * found.moved[p]:.0f} %" for p in protocols)] for cell, found in cells.items()]
+        note = f"no boxes to score against; seeds {seeds}; how much of its mask a wrong sound moves"
+        return f"{note}\n\n{_table(rows, ['cell', *protocols])}"
+    note = (
+        f"{len(first.hard)} clips, seeds {seeds}; points are success rate x 100, paired by clip, seeds averaged; "
+        "95 % intervals over clips"
+    )
+    return f"{note}\n\n{_success_table(cells)}"
+
+
+def _success_table(cells: dict[str, Cell]) -> str:
     first_name, first = next(iter(cells.items()))
-    protocols = list(first.right)
-    header = ["cell"]
-    for protocol in protocols:
-        header += [protocol, "the seeds", f"{first_name} leads by"] if protocol == protocols[0] else [protocol]
-    header += ["a wrong sound costs", "on hard clips"]
+    main, *others = first.success
+    header = ["cell", main, "the seeds", f"{first_name} leads by", *others, "a wrong sound costs", "on hard clips"]
+    best = first.success[main]["ciou"]
     rows = []
     for name, cell in cells.items():
-        row = [name]
-        for protocol in protocols:
-            row.append(f"{cell.right[protocol].mean():.3f}")
-            if protocol == protocols[0]:
-                row.append(" ".join(f"{value:.2f}" for value in cell.right[protocol].mean(axis=1)))
-                row.append("" if cell is first else _difference(first, first.right[protocol], cell.right[protocol]))
-        main = protocols[0]
-        row.append(_difference(cell, cell.right[main], cell.wrong[main]))
-        row.append(_difference(cell, cell.right[main], cell.wrong[main], cell.hard) if cell.hard.any() else "")
-        rows.append(row)
-    rows += _baseline_rows(CELLS / table / first_name / f"seed-{content['seeds'][0]}", protocols, len(header))
-    note = (
-        f"{len(first.clip_ids)} clips, seeds {', '.join(map(str, content['seeds']))}; points are success rate x 100, "
-        "paired by clip, seeds averaged; 95 % intervals over clips"
-    )
-    return f"{note}\n\n{tabulate(rows, header, tablefmt='simple')}"
+        right, wrong = cell.success[main]["ciou"], cell.success[main]["ciou_wrong_sound"]
+        rows.append(
+            [
+                name,
+                f"{right.mean():.3f}",
+                " ".join(f"{value:.2f}" for value in right.mean(axis=1)),
+                "" if cell is first else cell.lead(best, right),
+                *(f"{cell.success[protocol]['ciou'].mean():.3f}" for protocol in others),
+                cell.lead(right, wrong),
+                cell.lead(right, wrong, cell.hard) if cell.hard.any() else "",
+            ]
+        )
+    for column in first.success[main]:
+        if baseline := NAMES.get(column.removeprefix("ciou_")):
+            rates = [first.success[protocol][column] for protocol in (main, *others)]
+            lead = first.lead(best, rates[0])
+            rows.append([baseline, f"{rates[0].mean():.3f}", "", lead, *(f"{r.mean():.3f}" for r in rates[1:]), "", ""])
+    return _table(rows, header)
 
 
-def _baseline_rows(folder: Path, protocols: list[str], width: int) -> list[list[str]]:
-    baselines = json.loads((folder / "eval.json").read_text())["baselines"]
-    rows = []
-    for name, values in baselines.items():
-        rates = [f"{values[protocol]['success_rate']:.3f}" for protocol in protocols]
-        rows.append([NAMES[name], rates[0], "", "", *rates[1:]])
-    return [row + [""] * (width - len(row)) for row in rows]
-
-
-def _difference(
-    cell: Cell, one: NDArray[np.float64], other: NDArray[np.float64], part: NDArray[np.bool_] | None = None
-) -> str:
-    """How many points one has over another, clip by clip, seeds averaged, with an interval over groups."""
-    values = (one.mean(axis=0) - other.mean(axis=0))[:, None]
-    chosen = slice(None) if part is None else part
-    groups = np.asarray(cell.groups)[chosen].tolist()
-    (found,) = intervals(values[chosen], groups, RESAMPLES, generator(0, "bootstrap"))
-    return _points(found)
-
-
-def _points(found: Interval) -> str:
-    return f"{100 * found.mean:+.0f} [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
-
-
-def _read_cell(folder: Path, seeds: list[int]) -> Cell:
-    right: dict[str, list[list[float]]] = {}
-    wrong: dict[str, list[list[float]]] = {}
-    clips: dict[str, dict[str, str]] = {}
-    for seed in seeds:
-        path = folder / f"seed-{seed}" / "clips.csv"
-        if not path.exists():
-            raise UserError(f"{path}: not there yet; `make {folder.parent.name}` makes it")
-        for by_protocol in (right, wrong):
-            for values in by_protocol.values():
-                values.append([])
-        for _, row in read_rows(path, ("clip_id", "group", "protocol", "ciou", "ciou_wrong_sound", "hard")):
-            if not row["ciou"]:
-                raise UserError(f"{path}: {row['clip_id']} has no boxes; a table of success rates needs them")
-            clips.setdefault(row["clip_id"], row)
-            right.setdefault(row["protocol"], [[]])[-1].append(float(row["ciou"]))
-            wrong.setdefault(row["protocol"], [[]])[-1].append(float(row["ciou_wrong_sound"]))
+def _read_cell(table: Table, cell: str) -> Cell:
+    ciou: dict[str, dict[str, list[list[float]]]] = {}
+    moved: dict[str, list[float]] = {}
+    clips: dict[str, tuple[str, bool]] = {}
+    for i, seed in enumerate(table.seeds):
+        folder = CELLS / table.name / cell / f"seed-{seed}"
+        if not (folder / "clips.csv").exists():
+            raise UserError(f"{folder / 'clips.csv'}: not there yet; `make table NAME={table.name}` makes it")
+        for protocol, values in json.loads((folder / "eval.json").read_text())["wrong_sound"].items():
+            moved.setdefault(protocol, []).append(np.nan if values["moved"] is None else values["moved"])
+        for _, row in read_rows(folder / "clips.csv", ("clip_id", "group", "protocol", "ciou", "hard")):
+            if not row["ciou"]:  # no box
+                continue
+            clips[row["clip_id"]] = row["group"], row["hard"] == "1"
+            for column, value in row.items():
+                if column.startswith("ciou"):
+                    of_seeds = ciou.setdefault(row["protocol"], {}).setdefault(column, [[] for _ in table.seeds])
+                    of_seeds[i].append(float(value))
     return Cell(
-        {protocol: _success(values) for protocol, values in right.items()},
-        {protocol: _success(values) for protocol, values in wrong.items()},
-        list(clips),
-        [row["group"] for row in clips.values()],
-        np.array([row["hard"] == "1" for row in clips.values()]),
+        {
+            protocol: {column: _success(of_seeds) for column, of_seeds in columns.items()}
+            for protocol, columns in ciou.items()
+        },
+        {protocol: float(np.mean(values)) for protocol, values in moved.items()},
+        np.array([group for group, _ in clips.values()]),
+        np.array([hard for _, hard in clips.values()], bool),
     )
 
 

@@ -74,7 +74,10 @@ class Clips:
         maps = self.maps.stack(clip_ids, "map")
         negatives = None
         if negatives_of is not None:
-            negatives = self._on_device(self.sounds.stack(negatives_of, self.sound_name).astype(np.float32))
+            heard = self.sounds.stack(negatives_of, self.sound_name).astype(np.float32)
+            if augmentation is not None:
+                heard = np.stack([augmentation.of_negative(*pair) for pair in zip(clip_ids, heard, strict=True)])
+            negatives = self._on_device(heard)
         if self.features is not None:
             features = self._on_device(self.features.stack(clip_ids, "features"))
             return Batch(None, self._on_device(sounds), self._on_device(maps), negatives, features)
@@ -151,6 +154,15 @@ class Augmentation:
         colour = np.empty((3, 2), np.float32)
         colour[:, 0] = brightness * contrast * rng.uniform(1 - JITTER, 1 + JITTER, 3)
         colour[:, 1] = brightness * (1 - contrast) * frame.mean() / 255
-        if sound.ndim == 2:  # a spectrogram in decibels
-            sound = np.roll(sound, rng.integers(sound.shape[1]), axis=1) + rng.uniform(-GAIN_DB, GAIN_DB)
-        return frame, bottom_up, sound, colour
+        return frame, bottom_up, _heard_anew(sound, rng), colour
+
+    def of_negative(self, clip_id: str, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Another clip's sound for this clip, augmented as its own is: nothing but the sound tells the two apart."""
+        return _heard_anew(sound, generator(self.seed, "augment negative", self.epoch, clip_id))
+
+
+def _heard_anew(sound: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Rolled in time, louder or softer, where it is a spectrogram in decibels."""
+    if sound.ndim == 1:
+        return sound
+    return np.roll(sound, rng.integers(sound.shape[1]), axis=1) + np.float32(rng.uniform(-GAIN_DB, GAIN_DB))

@@ -15,7 +15,7 @@ from model.audio import GivenVector, SmallAudio
 from model.systems.usol import Settings, Usol
 from model.vision import MobileNetV2, Padding, SmallVision
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.files import write_whole
+from pipeline.foundation.files import digest, write_whole
 from pipeline.foundation.params import Train
 
 SYSTEMS = {"usol": Usol}
@@ -26,7 +26,7 @@ System = Usol
 class Card:
     """What a checkpoint says of itself; no times, no places."""
 
-    train: dict[str, Any]  # the group of params.yaml that made it
+    train: dict[str, Any]  # the group of params.yaml that made it; of a weights file the hash, not the path
     padding: Padding | None  # of a MobileNetV2: which of the two it was trained with
     sound_size: int  # mel bands, or numbers of a vector
     unit: float  # the step in which its maps count boxes
@@ -70,9 +70,7 @@ def pretrained(settings: Train) -> MobileNetV2:
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a weights file; runs no code that a file may hold."""
-    place = f"params.yaml: train.vision_weights: {path}"
-    if not path.is_file():
-        raise UserError(f"{place} does not exist; put the file there, or name another")
+    place = _weights_file(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -82,6 +80,24 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
         raise UserError(f"{place} is no state dict: a mapping of names to tensors is accepted")
     return weights
+
+
+def without_places(settings: Train) -> dict[str, Any]:
+    """The settings as plain values, with a hash of the weights file's content in place of its path."""
+    plain = settings.model_dump()
+    if settings.vision_weights is not None:
+        path = Path(settings.vision_weights)
+        _weights_file(path)
+        plain["vision_weights"] = digest(path)
+    return plain
+
+
+def _weights_file(path: Path) -> str:
+    """What a message calls the weights file; raises UserError where there is none."""
+    place = f"params.yaml: train.vision_weights: {path}"
+    if not path.is_file():
+        raise UserError(f"{place} does not exist; put the file there, or name another")
+    return place
 
 
 def save(folder: Path, system: System, card: Card) -> None:

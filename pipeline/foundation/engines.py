@@ -4,9 +4,12 @@ A piece writes its files into a folder of its own, `.scratch/<stage>/<fingerprin
 all is written: whoever sees the name sees finished work, and a killed run loses the pieces under way, no others.
 """
 
+import fcntl
+import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,22 @@ from tqdm import tqdm
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Runtime
 
+log = logging.getLogger(__name__)
+
 SCRATCH = Path(".scratch")
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep out every other process that would do the same work here; wait for one that is at it."""
+    SCRATCH.mkdir(exist_ok=True)
+    with (SCRATCH / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s: another run is still at this work here; waiting for it to end", name)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True)
@@ -36,10 +54,16 @@ def finish(stage: str, pieces: Sequence[Piece], runtime: Runtime) -> list[Path]:
 
     Raises UserError where a worker dies; what was finished stays.
     """
+    with alone(f"{stage}-pieces"):
+        return _finish(stage, pieces, runtime)
+
+
+def _finish(stage: str, pieces: Sequence[Piece], runtime: Runtime) -> list[Path]:
     scratch = SCRATCH / stage
     scratch.mkdir(parents=True, exist_ok=True)
-    for unfinished in scratch.glob("*.*"):  # of a run that was killed; the stage's lock keeps out a living one
-        shutil.rmtree(unfinished)
+    for unfinished in scratch.glob("*.*"):  # of a run that was killed; the lock keeps out another
+        if not _lives(int(unfinished.suffix[1:])):
+            shutil.rmtree(unfinished)
     folders = [scratch / piece.fingerprint for piece in pieces]
     todo = [(piece, folder) for piece, folder in zip(pieces, folders, strict=True) if not folder.exists()]
     total = sum(piece.clips for piece in pieces)
@@ -88,10 +112,26 @@ def _complete(piece: Piece, folder: Path, project: Path) -> tuple[int, int]:
         rejected = piece.function(unfinished, *piece.arguments)
         for path in unfinished.rglob("*"):
             _fsync(path)
-        unfinished.rename(folder)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            # Somebody was first: a worker that outlived its killed run, or a piece of the same content.
+            if not folder.exists():
+                raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return piece.clips, rejected
+
+
+def _lives(process: int) -> bool:
+    """Whether a process is at work: the workers of a killed run finish their piece."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
 
 
 def _fsync(path: Path) -> None:

@@ -1,15 +1,16 @@
 """What a frozen visual network sees of each frame, computed once and kept in scratch for all who look again."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save as save_tensors
 
+from model.vision import MobileNetV2
 from pipeline.foundation import shards
-from pipeline.foundation.checkpoints import pretrained
 from pipeline.foundation.devices import cpu_threads
 from pipeline.foundation.engines import SCRATCH, Piece, finish
-from pipeline.foundation.files import digest
 from pipeline.foundation.params import Runtime, Train
 
 VERSION = 1  # raise when the results change
@@ -21,14 +22,15 @@ def are_kept(settings: Train) -> bool:
     return settings.freeze_vision and settings.augment == "none"
 
 
-def kept_features(settings: Train, frames: Path, runtime: Runtime, device: torch.device) -> Path:
+def kept_features(network: MobileNetV2, frames: Path, runtime: Runtime, device: torch.device) -> Path:
     """The folder of shards with `features` (n, C, h, w) float32 of every frame, made where it is not there yet."""
-    weights = digest(Path(str(settings.vision_weights)))
+    network = network.cpu().eval()
+    numbers = hashlib.blake2b(save_tensors(network.state_dict())).hexdigest()
     pieces = []
     for path in shards.shard_paths(frames):
         shard = shards.Shard(path)
-        mark = shards.fingerprint("features", VERSION, settings.vision_layer, weights, device.type, shard.checksum)
-        pieces.append(Piece(path.name, mark, len(shard.clip_ids), features_shard, (path, settings, device)))
+        mark = shards.fingerprint("features", VERSION, network.padding, numbers, device.type, shard.checksum)
+        pieces.append(Piece(path.name, mark, len(shard.clip_ids), features_shard, (path, network, device)))
     alone = runtime if device.type == "cpu" else runtime.model_copy(update={"workers": 1})
     folders = finish("features", pieces, alone)
     out = SCRATCH / "features-of" / shards.fingerprint([piece.fingerprint for piece in pieces])
@@ -36,12 +38,12 @@ def kept_features(settings: Train, frames: Path, runtime: Runtime, device: torch
     return out
 
 
-def features_shard(folder: Path, frames: Path, settings: Train, device: torch.device) -> int:
+def features_shard(folder: Path, frames: Path, network: MobileNetV2, device: torch.device) -> int:
     """Write features.h5 of the frames of one shard."""
     shard = shards.Shard(frames)
     made = []
     with torch.inference_mode(), cpu_threads(1):
-        network = pretrained(settings).to(device).eval()
+        network.to(device)
         for start in range(0, len(shard.clip_ids), BATCH):
             pixels = np.stack([shard.read(clip_id, "frame") for clip_id in shard.clip_ids[start : start + BATCH]])
             seen = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255

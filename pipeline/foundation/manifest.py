@@ -7,6 +7,7 @@
 `rejected.csv`  clip_id, path, reason.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -116,18 +117,22 @@ def read_rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str
                     )
                 yield reader.line_num, dict(zip(header, cells, strict=True))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); bring it back or change its rights") from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a UTF-8 CSV file ({error})") from error
+        raise UserError(f"{path}: not a UTF-8 CSV file ({error}); save it as one") from error
 
 
 def header_of(path: Path) -> list[str]:
-    """Column names of a CSV file; none where its first line cannot be read as text."""
+    """Column names of a CSV file, as far as its first line can be read as text."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except (OSError, csv.Error, UnicodeDecodeError):
+        with path.open("rb") as file:
+            start = file.read(1 << 16).removeprefix(codecs.BOM_UTF8).replace(b"\0", b"")  # UTF-16 has a 0 a letter
+        line = next(iter(start.decode(errors="replace").lstrip("\ufffd").splitlines()), "")
+        return next(csv.reader([line]), [])
+    except csv.Error:
         return []
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); bring it back or change its rights") from error
 
 
 def truth_of(text: str, place: str) -> bool:

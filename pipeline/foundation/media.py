@@ -30,11 +30,24 @@ class Unusable(Exception):  # noqa: N818  (a finding about a file, not an error 
     """A file that yields no frame or no sound, with the reason in words."""
 
 
+class Budget:
+    """CPU seconds that a clip may take, from now on."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._end = time.process_time() + limit_s
+
+    def check(self) -> None:
+        """Raise Unusable where they are spent."""
+        if time.process_time() > self._end:
+            raise Unusable(f"too slow: not decoded within {self._limit_s:g} CPU seconds (extract.cpu_limit)")
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What one file may cost."""
+    """What a clip may cost."""
 
-    cpu_s: float
+    budget: Budget
     max_pixels: float
 
 
@@ -51,37 +64,37 @@ def video_frame(path: Path, position: float, limits: Limits) -> Still:
 
     Found by time, so exact where the frame rate varies; upright, whatever the camera's rotation.
     """
-    budget = _Budget(limits.cpu_s)
     with _opened(path) as container:
         stream = _video_stream(container)
         _check_size(stream.width, stream.height, limits)
         aspect = float(stream.sample_aspect_ratio or 1)
-        target = _Target.of(container, stream, position)
-        frame = _frame_by_seeking(container, stream, target, budget) if target else None
+        target = _Target.of(container, stream, position, limits.budget)
+        frame = _frame_by_seeking(container, stream, target, limits.budget) if target else None
     if frame is None:
-        frame = _frame_by_decoding_all(path, position, target, budget)
+        frame = _frame_by_decoding_all(path, position, target, limits.budget)
     _check_size(frame.width, frame.height, limits)
     return _upright(frame, aspect)
 
 
 @dataclass(frozen=True)
 class _Target:
-    """When the wanted frame is shown, and whether the video itself (not only its file) says how long it is."""
+    """When the wanted frame is shown, and whether the file itself says how long its video is."""
 
     time_s: float
     tick_s: float
-    is_certain: bool
+    is_told: bool
 
     @staticmethod
-    def of(container: av.container.InputContainer, stream: av.VideoStream, position: float) -> "_Target | None":
-        """None where the file does not say how long it is."""
+    def of(
+        container: av.container.InputContainer, stream: av.VideoStream, position: float, budget: Budget
+    ) -> "_Target | None":
+        """None where nothing but decoding all of it tells how long the video is."""
         tick_s = float(stream.time_base or 0)
         start_s = (stream.start_time or 0) * tick_s
         if stream.duration and tick_s:
-            return _Target(start_s + position * stream.duration * tick_s, tick_s, is_certain=True)
-        if container.duration and tick_s:
-            return _Target(start_s + position * container.duration / av.time_base, tick_s, is_certain=False)
-        return None
+            return _Target(start_s + position * stream.duration * tick_s, tick_s, is_told=True)
+        span = _span_by_seeking(container, stream, budget)
+        return None if span is None else _Target(span[0] + position * (span[1] - span[0]), tick_s, is_told=False)
 
     def is_before(self, time_s: float) -> bool:
         return time_s > self.time_s + 1e-6
@@ -89,12 +102,35 @@ class _Target:
     def check_reached(self, last_s: float, last_duration: int | None) -> None:
         """Raise Unusable where the last frame of all ended long before: not a still shown on, but a file cut off."""
         shown_until_s = last_s + (last_duration or 0) * self.tick_s
-        if self.is_certain and self.time_s - shown_until_s > 1:
+        if self.is_told and self.time_s - shown_until_s > 1:
             raise Unusable(f"breaks off at {shown_until_s:.1f} s, before its frame at {self.time_s:.1f} s")
 
 
+def _span_by_seeking(
+    container: av.container.InputContainer, stream: av.VideoStream, budget: Budget
+) -> tuple[float, float] | None:
+    """When the first frame starts and the last one ends, in a file that tells only how long all of it is, as Matroska
+    does; None where a seek to its end finds nothing."""
+    if not container.duration or not stream.time_base:
+        return None
+    tick_s = float(stream.time_base)
+
+    def times() -> Iterator[tuple[float, float]]:
+        for frame in _decoded(container, stream, budget):
+            if frame.pts is not None:
+                yield frame.time, frame.time + (frame.duration or 0) * tick_s
+
+    first = next(times(), None)
+    try:
+        container.seek((container.start_time or 0) + container.duration, backward=True)
+    except av.FFmpegError:
+        return None
+    last = max(times(), default=None)
+    return None if first is None or last is None else (first[0], last[1])
+
+
 def _frame_by_seeking(
-    container: av.container.InputContainer, stream: av.VideoStream, target: _Target, budget: "_Budget"
+    container: av.container.InputContainer, stream: av.VideoStream, target: _Target, budget: Budget
 ) -> av.VideoFrame | None:
     """The last frame that starts no later than the target; None where the seek leads nowhere, or too far."""
     try:
@@ -113,12 +149,13 @@ def _frame_by_seeking(
     return last
 
 
-def _frame_by_decoding_all(path: Path, position: float, target: _Target | None, budget: "_Budget") -> av.VideoFrame:
+def _frame_by_decoding_all(path: Path, position: float, target: _Target | None, budget: Budget) -> av.VideoFrame:
     """The same by two passes; without a target, at a position of the time or count of the decoded frames."""
     with _opened(path) as container:
+        stream = _video_stream(container)
+        tick_s = float(stream.time_base or 0)
         times = [
-            (None if frame.pts is None else frame.time, frame.duration)
-            for frame in _decoded(container, _video_stream(container), budget)
+            (None if frame.pts is None else frame.time, frame.duration) for frame in _decoded(container, stream, budget)
         ]
     known = sorted((time_s, i) for i, (time_s, _) in enumerate(times) if time_s is not None)
     if not times:
@@ -127,9 +164,11 @@ def _frame_by_decoding_all(path: Path, position: float, target: _Target | None, 
         index = round(position * (len(times) - 1))
     else:
         first_s, last_s = known[0][0], known[-1][0]
+        last_duration = times[known[-1][1]][1]
         if target is None:
-            target = _Target(first_s + position * (last_s - first_s), 0, is_certain=False)
-        target.check_reached(last_s, times[known[-1][1]][1])
+            end_s = last_s + (last_duration or 0) * tick_s
+            target = _Target(first_s + position * (end_s - first_s), tick_s, is_told=False)
+        target.check_reached(last_s, last_duration)
         index = max((pair for pair in known if not target.is_before(pair[0])), default=known[0])[1]
     with _opened(path) as container:
         return next(itertools.islice(_decoded(container, _video_stream(container), budget), index, None))
@@ -147,14 +186,13 @@ def _upright(frame: av.VideoFrame, aspect: float) -> Still:
 
 def media_waveform(path: Path, sample_rate: int, seconds: float, limits: Limits) -> Waveform:
     """The first seconds of the first sound track: plain mean of its channels, then resampled; shorter if it is."""
-    budget = _Budget(limits.cpu_s)
     with _opened(path) as container:
         if not container.streams.audio:
             raise Unusable("no audio track")
         stream = container.streams.audio[0]
         pieces: list[tuple[int, list[Waveform]]] = []  # a sample rate may change within a track
         decoded_s = 0.0
-        for frame in _decoded(container, stream, budget):
+        for frame in _decoded(container, stream, limits.budget):
             if not frame.sample_rate or not frame.samples:
                 continue
             if not pieces or pieces[-1][0] != frame.sample_rate:
@@ -249,14 +287,14 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
 
 @overload
 def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream, budget: "_Budget"
+    container: av.container.InputContainer, stream: av.VideoStream, budget: Budget
 ) -> Iterator[av.VideoFrame]: ...
 @overload
 def _decoded(
-    container: av.container.InputContainer, stream: av.AudioStream, budget: "_Budget"
+    container: av.container.InputContainer, stream: av.AudioStream, budget: Budget
 ) -> Iterator[av.AudioFrame]: ...
 def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, budget: "_Budget"
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, budget: Budget
 ) -> Iterator[av.VideoFrame] | Iterator[av.AudioFrame]:
     """All frames of a stream that decode; a damaged packet costs its own frames only."""
     packets = container.demux(stream)
@@ -272,18 +310,6 @@ def _decoded(
         except av.FFmpegError:
             continue
         yield from frames  # type: ignore[misc]  # a stream gives frames of its own kind
-
-
-class _Budget:
-    """CPU seconds that one file may take."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._end = time.process_time() + limit_s
-
-    def check(self) -> None:
-        if time.process_time() > self._end:
-            raise Unusable(f"too slow: not decoded within {self._limit_s:g} CPU seconds (extract.cpu_limit)")
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:

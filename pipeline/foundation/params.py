@@ -5,9 +5,10 @@ way that reads as one (`1e-5`, `1E-5`, `0.00001`); a key that nobody knows is an
 """
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -23,6 +24,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -40,12 +42,23 @@ class Group(BaseModel):
         return {key: _number(value, _types_of(cls, key)) for key, value in values.items()}
 
 
-def _types_of(model: type[BaseModel], key: object) -> tuple[Any, ...]:
+G = TypeVar("G", bound=Group)
+
+
+def _types_of(model: type[BaseModel], key: object) -> set[Any]:
+    """All types that a field's annotation names, at any depth."""
     field = model.model_fields.get(str(key))
-    return () if field is None else (field.annotation, *get_args(field.annotation))
+    found: set[Any] = set()
+    todo: list[Any] = [] if field is None else [field.annotation]
+    while todo:
+        annotation = todo.pop()
+        if isinstance(annotation, type):
+            found.add(annotation)
+        todo += get_args(annotation)
+    return found
 
 
-def _number(value: Any, types: tuple[Any, ...]) -> Any:
+def _number(value: Any, types: set[Any]) -> Any:
     if isinstance(value, str) and (float in types or int in types):
         try:
             value = float(value)
@@ -63,7 +76,7 @@ class World(Group):
     val: Natural
     test: Natural
     boxed: Natural
-    seed: Natural
+    seed: Seed
 
 
 class Source(Group):
@@ -74,7 +87,7 @@ class Source(Group):
     watch: str
     val_share: Share
     test_share: Share
-    seed: Natural
+    seed: Seed
 
 
 class Extract(Group):
@@ -105,7 +118,7 @@ class Attend(Group):
     weight: Literal["uniform", "rank"]
     resize: Literal["bilinear", "area"]
     control: Literal["none", "places", "cells", "constant"]
-    seed: Natural
+    seed: Seed
 
 
 class Listen(Group):
@@ -134,7 +147,7 @@ class Train(Group):
     batch: Annotated[int, Field(ge=2)]
     lr: Positive
     precision: Literal["auto", "float32", "bfloat16"]
-    seed: Natural
+    seed: Seed
 
 
 class Evaluate(Group):
@@ -168,6 +181,9 @@ class Params(Group):
     runtime: Runtime
 
 
+MAPPINGS: dict[str, type[Group]] = {"worlds": World, "proposers": SelectiveSearch}  # their entries' names are free
+
+
 def read_yaml(path: Path) -> Any:
     """What a YAML 1.2 file holds, in plain Python types.
 
@@ -184,31 +200,35 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}{place}: not valid YAML ({problem}); mend that line") from error
 
 
-def load(path: Path = PARAMS_FILE, overrides: Mapping[str, Mapping[str, object]] | None = None) -> Params:
+def load(
+    path: Path = PARAMS_FILE, overrides: Mapping[str, Mapping[str, object]] | None = None, place: str | None = None
+) -> Params:
     """Read and check parameters; `overrides` replaces keys of groups, as a cell of a table does.
 
-    Raises UserError with one line for each mistake.
+    Raises UserError with one line for each mistake, beginning with `place`: the file, unless the caller knows better.
     """
     raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise UserError(f"{path}: holds no parameter groups; accepted: {', '.join(Params.model_fields)}")
     for group, values in (overrides or {}).items():
         raw[group] = {**(raw.get(group) or {}), **values}
-    return check(raw, path)
+    return check(raw, place or str(path))
 
 
-def check(raw: Mapping[str, object], path: Path = PARAMS_FILE) -> Params:
+def check(raw: Mapping[str, object], place: str = str(PARAMS_FILE)) -> Params:
     """Params of plain values.
 
     Raises UserError that names every mistake: key, value seen, what would be accepted.
     """
+    lines: list[str] = []
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
+        params = None
         lines = [_mistake(e["loc"], e["type"], e["input"]) for e in error.errors(include_url=False)]
-        raise UserError("\n".join(f"{path}: {line}" for line in lines)) from error
-    if lines := list(_disagreements(params)):
-        raise UserError("\n".join(f"{path}: {line}" for line in lines))
+    lines += _disagreements(raw)
+    if params is None or lines:
+        raise UserError("\n".join(f"{place}: {line}" for line in lines))
     return params
 
 
@@ -225,6 +245,8 @@ def _mistake(loc: tuple[int | str, ...], kind: str, seen: object) -> str:
         return f"{place}: missing; accepted: {_accepted(parent, keys[-1])}"
     if "[key]" in loc:
         return f"{place}: not a name; accepted: letters, digits and _"
+    if len(keys) == 2 and keys[0] in MAPPINGS:  # a whole entry of a mapping
+        return f"{place}: got {seen!r}; accepted: a mapping with {', '.join(MAPPINGS[keys[0]].model_fields)}"
     while keys and keys[-1] not in known:  # inside a list or a union: the field is what the user wrote
         keys.pop()
         parent, known = _model_at(keys[:-1])
@@ -234,11 +256,10 @@ def _mistake(loc: tuple[int | str, ...], kind: str, seen: object) -> str:
 def _model_at(keys: list[str]) -> tuple[type[BaseModel], list[str]]:
     """The model that the keys lead to and the names of its fields."""
     model: type[BaseModel] = Params
-    mappings: dict[str, type[BaseModel]] = {"worlds": World, "proposers": SelectiveSearch}
     for depth, key in enumerate(keys):
-        if depth == 1 and keys[0] in mappings:
-            model = mappings[keys[0]]
-        elif key in model.model_fields and key not in mappings:
+        if depth == 1 and keys[0] in MAPPINGS:
+            model = MAPPINGS[keys[0]]
+        elif key in model.model_fields and key not in MAPPINGS:
             annotation = model.model_fields[key].annotation
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
                 model = annotation
@@ -260,6 +281,8 @@ def _words(schema: Mapping[str, Any]) -> str:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     if schema.get("type") == "array":
         return f"a list of at least {schema.get('minItems', 0)} of: {_words(schema['items'])}"
+    if schema.get("minProperties"):
+        return "a mapping with at least one entry"
     names = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
     limits = {"minimum": ">=", "maximum": "<=", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
     words = [f"{sign} {schema[limit]:g}" for limit, sign in limits.items() if limit in schema]
@@ -269,16 +292,52 @@ def _words(schema: Mapping[str, Any]) -> str:
     return ", ".join([name, *words])
 
 
-def _disagreements(params: Params) -> Iterator[str]:
-    """Mistakes that no key makes alone."""
-    source, train = params.source, params.train
+def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
+    """Mistakes that no key makes alone, between the groups that are right by themselves."""
+    source, attend = _valid(Source, raw, "source"), _valid(Attend, raw, "attend")
+    train, listen = _valid(Train, raw, "train"), _valid(Listen, raw, "listen")
+    if source:
+        yield from _of_source(source)
+    if attend and isinstance(proposers := raw.get("proposers"), Mapping) and attend.proposer not in proposers:
+        yield f"attend.proposer: got {attend.proposer!r}; accepted: {', '.join(map(str, proposers))}"
+    if train:
+        yield from _of_train(train)
+    if train and listen and (train.audio == "vectors") != (listen.features == "vectors"):
+        yield (
+            f"train.audio, listen.features: got {train.audio} and {listen.features}; "
+            "accepted: small with logmel, vectors with vectors"
+        )
+    if source and listen and listen.features == "vectors" and source.name != "pairs":
+        yield f"listen.features: got 'vectors', but source {source.name} brings none; accepted: logmel"
+
+
+def _valid(model: type[G], raw: Mapping[str, object], name: str) -> G | None:
+    try:
+        return model.model_validate(raw.get(name))
+    except ValidationError:
+        return None  # each of its mistakes is told already
+
+
+def _of_source(source: Source) -> Iterator[str]:
     if source.val_share + source.test_share >= 1:
         yield (
             f"source.val_share, source.test_share: got {source.val_share:g} and {source.test_share:g}, "
             "which leave nothing to train on; accepted: a sum below 1"
         )
-    if params.attend.proposer not in params.proposers:
-        yield f"attend.proposer: got {params.attend.proposer!r}; accepted: {', '.join(params.proposers)}"
+    if world_of(source.root) != world_of(source.watch):
+        yield (
+            f"source.root, source.watch: got {source.root} and {source.watch}, where no change of the clips is seen; "
+            "accepted as watch: the root itself, or a file that lists what is there"
+        )
+
+
+def world_of(folder: str) -> str | None:
+    """The name of the world of params.yaml that a folder is, or lies in; None for any other folder."""
+    parts = Path(os.path.normpath(folder)).parts
+    return parts[2] if parts[:2] == ("data", "worlds") and len(parts) > 2 else None
+
+
+def _of_train(train: Train) -> Iterator[str]:
     if (train.t is None) == (train.t_share is None):
         yield f"train.t, train.t_share: got {train.t} and {train.t_share}; accepted: one of them, the other null"
     if train.vision == "mobilenet_v2" and (train.vision_weights is None or train.vision_layer is None):
@@ -291,10 +350,3 @@ def _disagreements(params: Params) -> Iterator[str]:
             "train.vision_weights, train.vision_layer, train.freeze_vision: set for vision small, which has no weights "
             "to load or to freeze; accepted: null, null, false"
         )
-    if (train.audio == "vectors") != (params.listen.features == "vectors"):
-        yield (
-            f"train.audio, listen.features: got {train.audio} and {params.listen.features}; "
-            "accepted: small with logmel, vectors with vectors"
-        )
-    if params.listen.features == "vectors" and source.name != "pairs":
-        yield f"listen.features: got 'vectors', but source {source.name} brings none; accepted: logmel"

@@ -52,7 +52,7 @@ def draw(seen: Overlay) -> bytes:
             width, height = (box.x1 - box.x0) * size, (box.y1 - box.y0) * size
             colour = "white" if box.sounding else "black"
             panel.add_patch(Rectangle(corner, width, height, fill=False, linewidth=1.8, edgecolor=colour))
-        panel.set_title(title, fontsize=9)
+        panel.set_title(title, fontsize=9, parse_math=False)  # a label may hold a dollar sign
         panel.set_axis_off()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})

@@ -82,6 +82,8 @@ class Shard:
         self._file: h5py.File | None = None
         self._datasets: dict[str, h5py.Dataset] = {}
         with self._opened() as file:
+            if file.attrs.get("schema") != SCHEMA:
+                raise self._damaged(f"its schema is {file.attrs.get('schema')}, not {SCHEMA}")
             self.attributes: dict[str, Any] = dict(file.attrs)
             self.names = frozenset(file)
             self.clip_ids = [clip_id.decode("ascii") for clip_id in self._all(file, "clip_id")]
@@ -135,7 +137,9 @@ class Shard:
             raise self._damaged(f"{name}: {error}") from error
 
     def _damaged(self, what: str) -> UserError:
-        return UserError(f"{self.path}: missing or damaged ({what}); delete it and run `dvc repro` again")
+        return UserError(
+            f"{self.path}: missing or damaged ({what}); all its copies are one file: `make clean`, then run again"
+        )
 
 
 def _plain(value: Any) -> Any:

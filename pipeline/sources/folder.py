@@ -8,6 +8,7 @@ A file of either name whose header has no `clip_id` is somebody else's and ignor
 
 import hashlib
 import logging
+import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,6 @@ from pipeline.foundation.manifest import (
     SAFE_ID,
     Box,
     Clip,
-    Rejection,
     Split,
     box_of,
     header_of,
@@ -47,23 +47,22 @@ ENDINGS = frozenset(f".{ending}" for ending in f"{VIDEO} {AUDIO} gif".split())
 def read(source: Source) -> Reading:
     """The clips of a folder; raises UserError where there is none, or a manifest is wrong."""
     root = root_folder(source)
-    rejections: list[Rejection] = []
     listed = _own_csv(root / "clips.csv")
-    clips = list(_listed(root, listed, source, rejections) if listed else _found(root, source))
+    clips = list(_listed(listed, source) if listed else _found(root, source))
+    if not clips and listed:
+        raise UserError(f"{listed}: names no clip; give each a row, or remove the file and all media files are clips")
     if not clips:
         raise UserError(
-            f"{root}: no clip to use here ({len(rejections)} listed without their files); put media files below it "
-            f"(accepted endings: {VIDEO}, {AUDIO}, gif) or name another source.root"
+            f"{root}: no media file below it (accepted endings: {VIDEO}, {AUDIO}, gif); put some there, "
+            "or name another source.root"
         )
-    rejected = {rejection.clip_id for rejection in rejections}
     boxed = _own_csv(root / "boxes.csv")
-    boxes = [(place, box) for place, box in _boxes(boxed) if box.clip_id not in rejected] if boxed else []
-    return Reading(split_up(clips, boxes), rejections)
+    return Reading(split_up(clips, _boxes(boxed) if boxed else []))
 
 
 def _own_csv(path: Path) -> Path | None:
     """A CSV file that speaks of clips; None where there is none."""
-    if not path.exists():
+    if not path.is_file():
         return None
     if "clip_id" not in header_of(path):
         log.warning("%s: ignored, its header has no clip_id", path)
@@ -71,16 +70,20 @@ def _own_csv(path: Path) -> Path | None:
     return path
 
 
-def _found(root: Path, source: Source) -> Iterator[tuple[Split, Clip]]:
+def _found(root: Path, source: Source) -> Iterator[tuple[str, Split, Clip]]:
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if path.suffix.lower() not in ENDINGS or not path.is_file() or any(p.startswith(".") for p in relative.parts):
+        if any(part.startswith(".") for part in relative.parts):
             continue
-        group = unicodedata.normalize(
-            "NFC", str(relative.with_suffix("").as_posix())
-        )  # the same film in two containers
+        if path.is_symlink() and path.is_dir():
+            log.warning("%s: ignored, a link to a folder; put the folder itself there, or make it a source.root", path)
+        if path.suffix.lower() not in ENDINGS or not path.is_file():
+            continue
+        if (name := os.fsencode(path)) != str(path).encode(errors="replace"):
+            raise UserError(f"{name!r}: its name is no UTF-8 text; rename it")
+        group = unicodedata.normalize("NFC", relative.with_suffix("").as_posix())  # one film, in two containers
         clip = Clip(clip_id_of(relative), media=relative.as_posix(), group=group)
-        yield split_of_group(source, group), clip
+        yield str(path), split_of_group(source, group), clip
 
 
 def clip_id_of(relative: Path) -> str:
@@ -92,11 +95,11 @@ def clip_id_of(relative: Path) -> str:
     if SAFE_ID.fullmatch(path):
         return path
     slug = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in path.replace("/", "-"))
-    digits = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    digits = hashlib.blake2b(path.encode(), digest_size=4).hexdigest()
     return f"{slug.lstrip('-.')[:100]}-{digits}"
 
 
-def _listed(root: Path, path: Path, source: Source, rejections: list[Rejection]) -> Iterator[tuple[Split, Clip]]:
+def _listed(path: Path, source: Source) -> Iterator[tuple[str, Split, Clip]]:
     columns = header_of(path)
     if "media" not in columns and not {"frame", "sound"} <= set(columns):
         raise UserError(f"{path}: no column media, nor frame and sound; its header is: {', '.join(columns)}")
@@ -109,12 +112,8 @@ def _listed(root: Path, path: Path, source: Source, rejections: list[Rejection])
         group = row.get("group") or clip_id
         hard = truth_of(row.get("hard", ""), f"{place}: hard")
         clip = Clip(clip_id, **files, label=row.get("label", ""), hard=hard, group=group)
-        missing = [name for name in files.values() if name and not (root / name).is_file()]
-        if missing:
-            rejections.append(Rejection(clip_id, missing[0], "cannot open: no such file"))
-            continue
         split = named_split(row["split"], place) if row.get("split") else split_of_group(source, group)
-        yield split, clip
+        yield place, split, clip
 
 
 def _boxes(path: Path) -> Iterator[tuple[str, Box]]:

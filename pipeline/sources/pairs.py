@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.manifest import Box, Clip, Rejection, Split, checked, numbers, read_rows, truth_of
+from pipeline.foundation.manifest import Box, Clip, Split, checked, numbers, read_rows, truth_of
 from pipeline.foundation.params import Source
 from pipeline.sources.reading import Reading, inside_root, named_split, root_folder, safe_id, split_up
 
@@ -23,35 +23,25 @@ COLUMNS = ("clip_id", "split", "frame", "sound", "class", "hard", "width", "heig
 def read(source: Source) -> Reading:
     """The pairs of a folder; raises UserError where a file is missing or wrong."""
     root = root_folder(source)
-    rejections: list[Rejection] = []
     sizes: dict[str, tuple[float, float]] = {}
-    clips = list(_clips(root, rejections, sizes))
+    clips = list(_clips(root / "pairs.csv", sizes))
     if not clips:
-        raise UserError(f"{root / 'pairs.csv'}: no pair whose frame and sound are there; name another source.root")
-    rejected = {rejection.clip_id for rejection in rejections}
-    boxes = [(place, box) for place, box in _boxes(root / "boxes.csv", sizes) if box.clip_id not in rejected]
+        raise UserError(f"{root / 'pairs.csv'}: names no pair; name another source.root")
     scores = root / "audio_scores.npz"
-    vectors = _vectors(scores, [clip for _, clip in clips]) if scores.exists() else None
-    return Reading(split_up(clips, boxes), rejections, vectors)
+    vectors = _vectors(scores, [clip for _, _, clip in clips]) if scores.exists() else None
+    return Reading(split_up(clips, _boxes(root / "boxes.csv", sizes)), vectors=vectors)
 
 
-def _clips(
-    root: Path, rejections: list[Rejection], sizes: dict[str, tuple[float, float]]
-) -> Iterator[tuple[Split, Clip]]:
-    path = root / "pairs.csv"
+def _clips(path: Path, sizes: dict[str, tuple[float, float]]) -> Iterator[tuple[str, Split, Clip]]:
     for line, row in read_rows(path, COLUMNS):
         place = f"{path}:{line}"
         clip_id = safe_id(row["clip_id"], place)
         frame, sound = inside_root(row["frame"], place), inside_root(row["sound"], place)
         sizes[clip_id] = _size(row, place)
         hard = truth_of(row["hard"], f"{place}: hard")
-        missing = [name for name in (frame, sound) if not (root / name).is_file()]
-        if missing:
-            rejections.append(Rejection(clip_id, missing[0], "cannot open: no such file"))
-            continue
         # One photograph may stand in several pairs, once for each thing that sounds: it is the group.
         clip = Clip(clip_id, frame=frame, sound=sound, label=row["class"], hard=hard, group=frame)
-        yield named_split(row["split"], place), clip
+        yield place, named_split(row["split"], place), clip
 
 
 def _size(row: dict[str, str], place: str) -> tuple[float, float]:

@@ -101,6 +101,7 @@ def test_boxes_at_random_places_keep_their_sizes_and_stay_inside(seed):
     boxes = boxes_in(SIZE, 20, rng)
     moved = bottom_up.at_random_places(boxes, SIZE, rng)
     assert moved[:, 2:].tolist() == boxes[:, 2:].tolist()
+    assert moved[:, :2].tolist() != boxes[:, :2].tolist()
     assert (moved[:, :2] >= 0).all()
     assert (moved[:, 0] + moved[:, 2] <= SIZE).all()
     assert (moved[:, 1] + moved[:, 3] <= SIZE).all()
@@ -111,3 +112,10 @@ def test_permuted_cells_keep_their_values():
     permuted = bottom_up.with_cells_permuted(made, np.random.default_rng(0))
     assert sorted(permuted.ravel()) == sorted(made.ravel())
     assert permuted.tolist() != made.tolist()
+
+
+def test_the_order_by_area_is_large_first_times_a_draw():
+    boxes = np.array([[0, 0, 10 + i // 8, 10] for i in range(200)], np.int16)
+    orders = [bottom_up.top_regions(boxes, 200, "area", np.random.default_rng(seed))[:, 2] for seed in (0, 1)]
+    assert orders[0].tolist() != orders[1].tolist()
+    assert all(order[:50].mean() > order[-50:].mean() + 3 for order in orders)

@@ -96,7 +96,23 @@ def test_the_consensus_of_three_annotators_by_hand():
 
 
 def test_one_annotator_needs_no_second_vote():
-    assert loc.consensus_map([[(0, 0, 0.5, 1), (0.25, 0, 0.5, 1)]], size=2).tolist() == [[1, 0], [1, 0]]
+    assert loc.consensus_map([[(0, 0, 0.5, 1), (0, 0.5, 0.5, 1)]], size=2).tolist() == [[1, 0], [1, 0]]
+
+
+def test_a_box_thinner_than_a_pixel_keeps_one():
+    assert loc.box_mask([(0.5, 0.5, 0.502, 0.502)]).sum() == 1
+    assert loc.box_mask([(0.999, 0.999, 1, 1)])[-1, -1]
+
+
+def test_a_map_of_nan_points_nowhere():
+    truth = loc.box_mask([(0, 0, 1, 0.5)])[None].astype(np.float32)
+    for protocol in loc.PROTOCOLS.values():
+        assert not protocol(np.full_like(truth, np.nan), truth).any()
+
+
+def test_the_oracle_takes_all_that_anybody_boxed_under_half_max():
+    truth = loc.consensus_map([[(0, 0, 0.5, 0.5)], [(0.2, 0, 0.7, 0.5)]])[None]
+    assert loc.ciou(loc.half_max(loc.oracle_map(truth)), truth)[0] == 1
 
 
 def test_ciou_by_hand():

@@ -57,3 +57,9 @@ def test_changing_the_order_searches_nothing_again(prepared):
     prepared.set({"attend": {"order": "area"}})
     prepared.stage("attend")
     assert prepared.bytes_of("data/bottom_up") == before
+
+
+def test_a_shard_of_clips_that_were_all_rejected_is_an_empty_one(tmp_path):
+    shards.write_flat(tmp_path / "regions.h5", "propose", [], {"box": []}, size=0)
+    attend.attend_shard(tmp_path, tmp_path / "regions.h5", SETTINGS)
+    assert shards.Shard(tmp_path / "bottom_up.h5").clip_ids == []

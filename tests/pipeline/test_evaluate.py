@@ -32,7 +32,8 @@ def test_every_figure_is_there_and_a_share(trained):
 def test_scores_per_clip_add_up_to_the_figures(trained):
     with (trained.folder / "data/metrics/clips.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == evaluate.CLIP_COLUMNS
+    baselines = [f"ciou_{name}" for name in metrics(trained)["baselines"]]
+    assert list(rows[0]) == [*evaluate.CLIP_COLUMNS, *baselines]
     for protocol in ("adaptive", "lvs_top50", "half_max"):
         scores = [float(row["ciou"]) for row in rows if row["protocol"] == protocol]
         assert len(scores) == 6

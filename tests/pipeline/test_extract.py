@@ -5,7 +5,7 @@ from PIL import Image
 
 from pipeline import extract
 from pipeline.foundation import manifest
-from pipeline.foundation.manifest import Clip
+from pipeline.foundation.manifest import Clip, read_rejected
 from pipeline.foundation.media import Unusable
 from pipeline.foundation.params import Extract
 from pipeline.foundation.shards import Shard
@@ -127,3 +127,10 @@ def test_a_file_that_changed_is_read_again(prepared):
     write_media(prepared.folder / f"data/worlds/default/media/{first}.mp4", greys(3), tone(1))
     prepared.stage("extract")
     assert Shard(shard).read(first, "frame").tolist() != before
+
+
+def test_a_listed_file_that_is_not_there_is_rejected(prepared):
+    (prepared.folder / "data/worlds/default/media/test-0000.mp4").unlink()
+    prepared.stage("extract")
+    (rejection,) = read_rejected(prepared.folder / "data/rejected")
+    assert (rejection.clip_id, rejection.reason) == ("test-0000", "cannot open: media/test-0000.mp4 is not there")

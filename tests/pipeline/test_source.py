@@ -40,7 +40,7 @@ def test_nothing_to_train_on_is_told(project):
     project.set({"worlds": {}, "source": {"root": "videos", "watch": "videos", "test_share": 0.99, "val_share": 0.0}})
     done = project.run("python", "-m", "pipeline.source")
     assert done.returncode == 1
-    assert done.stderr.startswith("params.yaml: source.val_share, source.test_share: none of the 1 clips of videos")
+    assert done.stderr.startswith("videos: none of its 1 clips is in train; lower source.val_share")
     assert len(done.stderr.splitlines()) == 1
 
 

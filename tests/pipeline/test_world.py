@@ -155,7 +155,7 @@ def test_clips_are_real_videos_as_a_user_s_are(made):
 
 def test_the_frame_in_the_middle_is_the_scene_s(made):
     scene = scenes.draw_scene("drum", generator(0, "world", "train-0000"))
-    still = media.video_frame(made / "made" / "media" / "train-0000.mp4", 0.5, media.Limits(30, 1e6))
+    still = media.video_frame(made / "made" / "media" / "train-0000.mp4", 0.5, media.Limits(media.Budget(30), 1e6))
     assert np.abs(still.frame.astype(int) - scene.frame(0.5)).mean() < 6
 
 

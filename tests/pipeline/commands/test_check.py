@@ -49,3 +49,42 @@ def test_a_data_folder_that_is_a_file_is_told(project):
 def test_a_data_folder_that_cannot_be_written_is_told(project):
     (project.folder / "data").mkdir(mode=0o555)
     assert "data: cannot be written; change its rights" in told(project)
+
+
+def test_weights_that_are_not_there_are_told(project):
+    weights = {"vision": "mobilenet_v2", "vision_layer": "features.17", "vision_weights": "w.safetensors"}
+    project.set({"train": weights})
+    assert told(project) == (
+        "params.yaml: train.vision_weights: w.safetensors does not exist; put the file there, or name another\n"
+    )
+
+
+def test_a_root_that_holds_the_project_is_told(project):
+    project.set({"worlds": {}, "source": {"root": ".", "watch": "."}})
+    assert "source.root: . holds, or lies in, what the stages write" in told(project)
+
+
+def test_a_link_that_leads_nowhere_is_told(project):
+    (project.folder / "videos").mkdir()
+    (project.folder / "videos/a.mp4").symlink_to("gone.mp4")
+    project.set({"worlds": {}, "source": {"root": "videos", "watch": "videos"}})
+    assert told(project) == "videos/a.mp4: a link that leads nowhere; remove it or mend it\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("seeds: 3\ncontrols: {a: {}}", "seeds: got 3; accepted: a list of whole numbers, >= 0"),
+        ("seeds: [0]\ncontrols: {}", "controls: got {}; accepted: a mapping of cells"),
+        ("seeds: [0]\ncontrols: {a: {train: 3}}", "controls.a: got {'train': 3}; accepted: a mapping of attend"),
+        ("seeds: [0]\ncontrols: {a: {train: {alpah: 3}}}", "controls.a: train.alpah: unknown key; did you mean alpha?"),
+        ("seeds: [0]\nothers: {a: {}}", "no table 'controls'; accepted: others"),
+        ("", "no table 'controls'; accepted: none is there"),
+    ],
+)
+def test_mistakes_in_a_table_are_told_before_anything_is_trained(project, content, line):
+    (project.folder / "tables/params.yaml").write_text(content)
+    done = project.run("usol", "check", "--table", "controls")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"tables/params.yaml: {line}")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,6 +1,8 @@
+import shutil
 from pathlib import Path
 
 from pipeline.foundation.params import load
+from tests.samples import ROOT
 
 
 def test_a_preset_writes_its_parameters_and_keeps_the_comments(project):
@@ -49,3 +51,10 @@ def test_a_preset_that_needs_a_root_says_so_and_changes_nothing(project):
     assert done.returncode == 1
     assert done.stderr == "preset own needs a folder of clips: make preset NAME=own ROOT=/path/to/them\n"
     assert (project.folder / "params.yaml").read_text() == before
+
+
+def test_the_default_preset_is_what_the_project_comes_with(project):
+    shutil.copy(ROOT / "params.yaml", project.folder / "params.yaml")
+    before = load(project.folder / "params.yaml")
+    assert project.run("usol", "preset", "default").returncode == 0
+    assert load(project.folder / "params.yaml") == before

@@ -21,7 +21,10 @@ def test_before_any_run_the_table_says_what_to_do(project):
     assert done.returncode == 1
     assert done.stderr == "data/metrics/eval.json: not there yet; `make repro` or `dvc repro` makes it\n"
     done = project.run("usol", "tables", "controls")
-    assert done.stderr == "data/cells/controls/method/seed-0/clips.csv: not there yet; `make controls` makes it\n"
+    assert (
+        done.stderr
+        == "data/cells/controls/method/seed-0/clips.csv: not there yet; `make table NAME=controls` makes it\n"
+    )
     done = project.run("usol", "tables", "best")
     assert done.stderr == "tables/params.yaml: no table 'best'; accepted: controls, pairs\n"
 
@@ -34,9 +37,8 @@ def test_cells_are_trained_once_a_seed_and_printed_beside_the_first(trained):
         done = trained.run("usol", "cell", "controls", name)
         assert done.returncode == 0, done.stderr
     scratch = trained.folder / ".scratch" / "train"
-    assert (
-        len([path for path in scratch.iterdir() if path.is_dir()]) == 4
-    )  # the default's run is the first cell's seed 0
+    runs = [path for path in scratch.iterdir() if path.is_dir()]
+    assert len(runs) == 4  # the default's run is the first cell's seed 0
     figures = json.loads((trained.folder / "data/metrics/eval.json").read_text())
     of_cell = json.loads((trained.folder / "data/cells/controls/method/seed-0/eval.json").read_text())
     assert of_cell == figures
@@ -45,7 +47,15 @@ def test_cells_are_trained_once_a_seed_and_printed_beside_the_first(trained):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("6 clips, seeds 0, 1; ")
     assert [line.split()[0] for line in lines[4:6]] == ["method", "alpha_0"]
-    assert "centred disc" in done.stdout
+    (disc,) = [line for line in lines if line.startswith("centred disc")]
+    assert "[" in disc  # how far the method leads
+    boxes = trained.folder / "data/source/test/boxes.csv"
+    boxes.write_text(boxes.read_text().splitlines(keepends=True)[0])
+    for name in cells["controls"]:
+        assert trained.run("usol", "cell", "controls", name).returncode == 0
+    done = trained.run("usol", "tables", "controls")
+    assert done.stdout.startswith("no boxes to score against; seeds 0, 1; how much of its mask a wrong sound moves")
+    assert "alpha_0" in done.stdout
 
 
 def test_a_cell_may_not_override_what_is_made_once(trained):

@@ -113,6 +113,24 @@ def test_sound_is_rolled_and_made_louder_or_softer(clips):
     assert 0 < abs(float(gain.mean())) <= 6
 
 
+def test_colours_are_changed_each_by_itself(clips):
+    plain = clips.batch(["c0"]).frames[0]
+    changed = clips.batch(["c0"], augmentation=Augmentation("flips", 0, 0)).frames[0]
+    means = changed.mean(dim=(1, 2)) - plain.mean(dim=(1, 2))
+    assert len({round(float(mean), 4) for mean in means}) == 3
+
+
+def test_a_negative_is_the_other_s_sound_augmented_as_the_clip_s_own(clips):
+    batch = clips.batch(["c0", "c1"], negatives_of=["c3", "c4"])
+    assert torch.equal(batch.negative_sounds, clips.batch(["c3", "c4"]).sounds)
+    augmented = clips.batch(["c0", "c1"], augmentation=Augmentation("flips", 0, 1), negatives_of=["c3", "c4"])
+    plain = clips.batch(["c3"]).sounds[0]
+    rolls = [augmented.negative_sounds[0] - plain.roll(shift, dims=1) for shift in range(20)]
+    assert min(float(difference.std()) for difference in rolls) < 1e-4
+    assert not torch.equal(augmented.negative_sounds[0], plain)
+    assert torch.equal(augmented.sounds, clips.batch(["c0", "c1"], augmentation=Augmentation("flips", 0, 1)).sounds)
+
+
 def test_kept_features_stand_in_for_frames(folders, tmp_path):
     (tmp_path / "features").mkdir()
     kept = np.random.default_rng(0).normal(size=(N, 5, CELLS, CELLS)).astype(np.float32)

@@ -72,3 +72,18 @@ def test_a_worker_that_is_killed_is_told_in_one_line(in_tmp):
 def test_workers():
     assert workers(runtime(3)) == 3
     assert workers(Runtime(engine="joblib", workers=None, device="cpu")) >= 1
+
+
+def test_pieces_of_the_same_content_share_what_is_made(in_tmp):
+    two = [Piece(name, "print", 1, write_name, ("same",)) for name in "ab"]
+    for n in (1, 2):
+        folders = finish(f"stage-{n}", two, runtime(n))
+        assert folders[0] == folders[1]
+        assert (folders[0] / "name").read_text().startswith("same")
+
+
+def test_what_a_living_worker_of_a_killed_run_is_at_is_left_to_it(in_tmp):
+    under_way = SCRATCH / "stage" / f"print-of-z.{os.getpid()}"
+    under_way.mkdir(parents=True)
+    finish("stage", pieces(), runtime(1))
+    assert under_way.exists()

@@ -49,7 +49,20 @@ def test_a_table_that_is_no_text_is_told(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"clip_id\n\xff\xfe")
     with pytest.raises(UserError, match="not a UTF-8 CSV file"):
         list(manifest.read_rows(tmp_path / "t.csv", ["clip_id"]))
-    assert manifest.header_of(tmp_path / "missing.csv") == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"clip_id,label\na,h\xfcndchen\n",
+        "clip_id,label\na,b\n".encode("utf-16"),
+        b"clip_id,label\ra,b\r",
+        b"\xef\xbb\xbfclip_id,label\r\n",
+    ],
+)
+def test_a_header_is_read_whatever_follows_it(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    assert manifest.header_of(tmp_path / "t.csv") == ["clip_id", "label"]
 
 
 def test_a_byte_order_mark_windows_lines_and_blank_lines_are_read_over(tmp_path):

@@ -1,5 +1,6 @@
 import csv
 import math
+import socket
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import soundfile
 from PIL import Image
 
 from pipeline.foundation import media
-from pipeline.foundation.media import Limits, Unusable
+from pipeline.foundation.media import Budget, Limits, Unusable
 from tests.samples import greys, real, tone, write_media
 
-LIMITS = Limits(cpu_s=30, max_pixels=1e6)
+LIMITS = Limits(Budget(3000), max_pixels=1e6)
 RATE = 22_050
 
 
@@ -126,14 +127,16 @@ def test_a_file_that_breaks_off_is_told(tmp_path):
 
 def test_a_frame_that_is_too_large_is_refused_before_it_is_decoded(tmp_path):
     path = write_media(tmp_path / "a.mp4", greys(3))
-    told = reason(media.video_frame, path, 0.5, Limits(30, 64 * 48 - 1))
+    told = reason(media.video_frame, path, 0.5, Limits(Budget(30), 64 * 48 - 1))
     assert told == "too large: 64 x 48 pixels, over 0.003071 million (extract.max_megapixels)"
 
 
 def test_a_file_that_takes_too_long_is_refused(tmp_path):
     path = write_media(tmp_path / "a.mp4", greys(3), tone(1))
-    assert reason(media.video_frame, path, 0.5, Limits(0, 1e6)).startswith("too slow: not decoded within 0 CPU seconds")
-    assert reason(media.media_waveform, path, RATE, 1, Limits(0, 1e6)).startswith("too slow")
+    assert reason(media.video_frame, path, 0.5, Limits(Budget(0), 1e6)).startswith(
+        "too slow: not decoded within 0 CPU seconds"
+    )
+    assert reason(media.media_waveform, path, RATE, 1, Limits(Budget(0), 1e6)).startswith("too slow")
 
 
 @pytest.mark.parametrize("name", ["-dash.mp4", "a:b.mp4", "te[s]t '%d'.mp4", "ünï.mp4", "pipe:0.mp4"])
@@ -144,9 +147,29 @@ def test_awkward_names(tmp_path, monkeypatch, name):
 
 
 def test_a_playlist_reads_no_network(tmp_path):
-    (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n")
-    (tmp_path / "a.m3u8").rename(tmp_path / "a.mp4")
-    assert reason(media.video_frame, tmp_path / "a.mp4", 0.5, LIMITS)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
+        for name in ("a.m3u8", "a.mp4"):
+            (tmp_path / name).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n")
+            assert reason(media.video_frame, tmp_path / name, 0.5, LIMITS)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+@pytest.mark.parametrize(("first_ms", "expected"), [(0, 5), (5000, 5)])
+def test_a_container_that_tells_only_its_own_length_is_asked_for_the_video_s(tmp_path, first_ms, expected):
+    times = [first_ms + 100 * i for i in range(10)]
+    write_media(tmp_path / "a.mkv", greys(10), tone(9), times_ms=times)
+    assert grey_of(media.video_frame(tmp_path / "a.mkv", 0.5, LIMITS)) == expected
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+def test_samples_of_every_width_are_as_loud(tmp_path, subtype):
+    sound = np.stack([tone(1, RATE), np.zeros(RATE, np.float32)], axis=1)  # packed, left and right
+    soundfile.write(tmp_path / "a.wav", sound, RATE, subtype=subtype)
+    heard = media.media_waveform(tmp_path / "a.wav", RATE, 1, LIMITS)
+    assert np.abs(heard - sound.mean(axis=1)).max() < 0.01
 
 
 def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
@@ -200,7 +223,7 @@ OUTCOMES = {
 
 def outcome(path: Path) -> str:
     """What becomes of a file, in the words of videos.csv."""
-    limits = Limits(60, 64e6)
+    limits = Limits(Budget(60), 64e6)
     try:
         media.video_frame(path, 0.5, limits)
         media.media_waveform(path, RATE, 20, limits)

@@ -116,13 +116,35 @@ def test_a_name_that_is_no_name_is_named(raw):
 
 def test_all_mistakes_are_told_at_once(raw):
     raw["train"]["epochs"], raw["attend"]["order"] = -1, "best"
-    assert len(mistakes(raw)) == 2
+    raw["source"]["watch"] = "videos"  # one that no key makes alone
+    assert len(mistakes(raw)) == 3
+
+
+def test_numbers_are_read_in_keys_that_may_be_null_too(raw):
+    raw["train"]["t"], raw["runtime"]["workers"] = "2e-1", 2.0
+    params = check(raw)
+    assert (params.train.t, params.runtime.workers) == (0.2, 2)
+
+
+def test_an_entry_of_a_mapping_that_is_none_is_named(raw):
+    raw["worlds"]["default"], raw["proposers"] = None, {}
+    assert mistakes(raw) == [
+        "params.yaml: worlds.default: got None; accepted: a mapping with train, val, test, boxed, seed",
+        "params.yaml: proposers: got {}; accepted: a mapping with at least one entry",
+        "params.yaml: attend.proposer: got 'selective_search'; accepted: ",
+    ]
+
+
+def test_a_watch_beside_the_clips_is_told(raw):
+    raw["source"]["root"] = "videos"
+    (line,) = mistakes(raw)
+    assert line.startswith("params.yaml: source.root, source.watch: got videos and data/worlds/default")
 
 
 def test_exactly_one_of_t_and_t_share(raw):
     raw["train"]["t_share"] = 0.4
     assert mistakes(raw) == [
-        "params.yaml: train.t, train.t_share: got 0.4 and 0.4; accepted: one of them, the other null"
+        "params.yaml: train.t, train.t_share: got 0.5 and 0.4; accepted: one of them, the other null"
     ]
     raw["train"]["t"] = None
     assert check(raw).train.t_share == 0.4

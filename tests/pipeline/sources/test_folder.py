@@ -1,4 +1,5 @@
 import logging
+import os
 import unicodedata
 from pathlib import Path
 
@@ -101,13 +102,34 @@ def test_a_list_without_splits_is_split_by_hash(tmp_path):
     assert set(split_of(folder.read(source(tmp_path))).values()) == {"train", "val", "test"}
 
 
-def test_a_listed_file_that_is_missing_is_rejected_with_its_boxes(tmp_path):
+def test_a_listed_file_that_is_missing_stays_in_its_split(tmp_path):
+    (tmp_path / "clips.csv").write_text("clip_id,media,split\nb,b.mp4,test\n")
+    assert [clip.clip_id for clip in folder.read(source(tmp_path)).splits["test"].clips] == ["b"]
+
+
+def test_a_list_of_nothing_is_told(tmp_path):
     touch(tmp_path, "a.mp4")
-    (tmp_path / "clips.csv").write_text("clip_id,media\na,a.mp4\nb,b.mp4\n")
-    (tmp_path / "boxes.csv").write_text("clip_id,x0,y0,x1,y1\nb,0,0,1,1\n")
-    reading = folder.read(source(tmp_path))
-    assert [(r.clip_id, r.path, r.reason) for r in reading.rejections] == [("b", "b.mp4", "cannot open: no such file")]
-    assert set(clips_of(reading)) == {"a"}
+    (tmp_path / "clips.csv").write_text("clip_id,media\n")
+    assert "clips.csv: names no clip" in told(tmp_path)
+
+
+def test_a_list_in_another_encoding_is_no_other_list(tmp_path):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "clips.csv").write_bytes(b"clip_id,media,label\na,a.mp4,h\xfcndchen\n")
+    assert "clips.csv: not a UTF-8 CSV file" in told(tmp_path)
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path):
+    (tmp_path / os.fsdecode(b"x\xff.mp4")).touch()
+    assert "its name is no UTF-8 text; rename it" in told(tmp_path)
+
+
+def test_a_link_to_a_folder_is_ignored_with_a_warning(tmp_path, caplog):
+    touch(tmp_path, "root/a.mp4")
+    touch(tmp_path, "other/b.mp4")
+    (tmp_path / "root/more").symlink_to(tmp_path / "other")
+    assert set(clips_of(folder.read(source(tmp_path / "root")))) == {"a.mp4"}
+    assert "root/more: ignored, a link to a folder" in caplog.text
 
 
 def test_somebody_else_s_tables_are_ignored_with_a_warning(tmp_path, caplog):
@@ -126,9 +148,7 @@ def test_roots_that_are_none(tmp_path):
     (tmp_path / "file").touch()
     assert "file is not a folder" in told(tmp_path / "file")
     (tmp_path / "empty").mkdir()
-    assert "empty: no clip to use here (0 listed without their files); put media files below it" in told(
-        tmp_path / "empty"
-    )
+    assert "empty: no media file below it" in told(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +164,7 @@ def test_roots_that_are_none(tmp_path):
         ("clip_id,media,hard\na,a.mp4,no\n", "clips.csv:2: hard: got 'no'; accepted: 1, 0 or nothing"),
         (
             "clip_id,media,split,group\na,a.mp4,train,g\nb,a.mp4,test,g\n",
-            "clip b is in test, others of its group 'g' in train; a group is never split",
+            "clip b is in test, others of its group 'g' in train; put the whole group into one split",
         ),
     ],
 )
