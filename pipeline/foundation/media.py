@@ -25,6 +25,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 Frame = NDArray[np.uint8]
 Waveform = NDArray[np.float32]
 
+# FFmpeg gives their streams the duration of the whole file.
+WITHOUT_STREAM_DURATIONS = frozenset({"matroska", "webm", "flv", "live_flv", "asf"})
+
 
 class Unusable(Exception):  # noqa: N818  (a finding about a file, not an error of ours)
     """A file that yields no frame or no sound, with the reason in words."""
@@ -91,7 +94,8 @@ class _Target:
         """None where nothing but decoding all of it tells how long the video is."""
         tick_s = float(stream.time_base or 0)
         start_s = (stream.start_time or 0) * tick_s
-        if stream.duration and tick_s:
+        tells = WITHOUT_STREAM_DURATIONS.isdisjoint(container.format.name.split(","))
+        if tells and stream.duration and tick_s:
             return _Target(start_s + position * stream.duration * tick_s, tick_s, is_told=True)
         span = _span_by_seeking(container, stream, budget)
         return None if span is None else _Target(span[0] + position * (span[1] - span[0]), tick_s, is_told=False)
@@ -110,7 +114,8 @@ def _span_by_seeking(
     container: av.container.InputContainer, stream: av.VideoStream, budget: Budget
 ) -> tuple[float, float] | None:
     """When the first frame starts and the last one ends, in a file that tells only how long all of it is, as Matroska
-    does; None where a seek to its end finds nothing."""
+    does; None where a seek to its end finds nothing.
+    """
     if not container.duration or not stream.time_base:
         return None
     tick_s = float(stream.time_base)
