@@ -8,27 +8,19 @@ to float32.
 Conventions: boxes are (K, 4) int x, y, w, h in pixels, x to the right, y down, covering [x, x + w) x [y, y + h).
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Boxes = NDArray[np.int16]
+from model.regions import Boxes
+
 Map = NDArray[np.float32]
-Order = Literal["opencv", "area"]
 Resize = Literal["bilinear", "area"]
 STRIDE = 16  # frame pixels per cell and side
-
-
-def top_regions(boxes: Boxes, k: int, order: Order, rng: np.random.Generator) -> Boxes:
-    """The first K regions (Sec. 3.1), fewer where a frame has fewer.
-
-    opencv: as they come: OpenCV's own order. area: large first, each area times a uniform random number.
-    """
-    if order == "opencv":
-        return boxes[:k]
-    area = boxes[:, 2].astype(np.float64) * boxes[:, 3]
-    return boxes[np.argsort(-area * rng.random(len(boxes)), kind="stable")[:k]]
 
 
 def region_weights(n: int, k: int, weight: Literal["uniform", "rank"]) -> NDArray[np.float64]:
@@ -42,20 +34,45 @@ def region_weights(n: int, k: int, weight: Literal["uniform", "rank"]) -> NDArra
     return (ranks / ranks.sum())[:n]
 
 
-def grid_map(boxes: Boxes, weights: NDArray[np.float64], size: int, resize: Resize) -> Map:
-    """A_bottom on the grid (Eq. 1, 2): at each cell, the sum of the weights of the regions that cover it.
+def grid_maps(boxes: Sequence[Boxes], weights: Sequence[NDArray[np.float64]], size: int, resize: Resize) -> Map:
+    """A_bottom of some frames on the grid (Eq. 1, 2): at each cell, the sum of the weights of the boxes that cover it.
 
-    boxes: (K, 4); weights: (K,), >= 0; size: side S of the square frame, a multiple of 16.
-    resize: bilinear, as `cv2.resize` does it; area, the mean over the cell's pixels.
-    Returns (S / 16, S / 16) float32 in [0, sum(weights)].
+    boxes: for each frame (K, 4). weights: for each frame (K,), >= 0. size: side S of the square frames, a multiple of
+    16. resize: bilinear, as `cv2.resize` does it; area, the mean over the cell's pixels.
+    Returns (B, S / 16, S / 16) float32 in [0, sum(weights)]; a frame's map is the same in any company.
     """
+    along_y, along_x = _along(np.concatenate(boxes), size, resize)  # (all boxes, S / 16)
+    along_y *= np.concatenate(weights)[:, None]
+    ends = np.cumsum([0, *map(len, boxes)])
+    maps = [along_y[start:end].T @ along_x[start:end] for start, end in pairwise(ends)]
+    return np.stack(maps).astype(np.float32)
+
+
+def expected_mask(boxes: Boxes, likely: NDArray[np.float64], count: int, size: int, resize: Resize) -> Map:
+    """How likely each cell is under more than `count` of the chosen boxes, where box i is chosen with likely[i].
+
+    The chosen boxes over a cell are counted by a Poisson binomial distribution; a box that covers a part of a cell
+    counts with that chance. Returns (S / 16, S / 16) float32 in [0, 1].
+    """
+    along_y, along_x = _along(boxes, size, resize)
+    side = size // STRIDE
+    so_many = np.zeros((count + 1, side, side))  # how likely exactly 0, 1 ... count are over a cell
+    so_many[0] = 1
+    for chance in (along_y * likely[:, None])[:, :, None] * along_x[:, None, :]:
+        one_more = so_many * chance
+        so_many -= one_more
+        so_many[1:] += one_more[:-1]
+    return np.clip(1 - so_many.sum(axis=0), 0, 1).astype(np.float32)
+
+
+def _along(boxes: Boxes, size: int, resize: Resize) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How much of each cell each box covers, along y and along x."""
     table = _coverage(size, resize)
     x, y, w, h = boxes.astype(np.intp).T
-    along_y = table[y + h] - table[y]  # (K, S / 16)
-    along_x = table[x + w] - table[x]
-    return ((along_y * weights[:, None]).T @ along_x).astype(np.float32)
+    return table[y + h] - table[y], table[x + w] - table[x]
 
 
+@lru_cache
 def _coverage(size: int, resize: Resize) -> NDArray[np.float64]:
     """(S + 1, S / 16): how much of each cell lies left of each pixel edge; a span covers the difference of two."""
     edges = np.arange(size + 1)[:, None]

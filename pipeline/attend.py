@@ -1,12 +1,14 @@
 """Stage `attend`: regions -> bottom-up maps (Eq. 1, 2), one grid a clip."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model import bottom_up
+from model import bottom_up, regions
+from model.regions import Regions
 from pipeline.foundation import shards
 from pipeline.foundation.engines import Piece, finish
 from pipeline.foundation.params import Attend, Runtime
@@ -15,7 +17,7 @@ from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # raise when the results change
+VERSION = 2  # raise when the results change
 REGIONS, OUT = Path("data/regions"), Path("data/bottom_up")
 
 
@@ -25,11 +27,11 @@ def main() -> None:
         attend(settings, REGIONS / settings.proposer, OUT, params.runtime)
 
 
-def attend(settings: Attend, regions: Path, out: Path, runtime: Runtime) -> None:
+def attend(settings: Attend, found: Path, out: Path, runtime: Runtime) -> None:
     """Make the map of every clip whose regions are known."""
     needed = settings.model_dump(exclude={"proposer"})
     pieces = []
-    for path in shards.shard_paths(regions):
+    for path in shards.shard_paths(found):
         shard = shards.Shard(path)
         mark = shards.fingerprint("attend", VERSION, needed, shard.checksum)
         pieces.append(Piece(path.name, mark, len(shard.clip_ids), attend_shard, (path, settings)))
@@ -38,30 +40,52 @@ def attend(settings: Attend, regions: Path, out: Path, runtime: Runtime) -> None
     log.info("attend: maps of %d clips -> %s", sum(piece.clips for piece in pieces), out)
 
 
-def attend_shard(folder: Path, regions: Path, settings: Attend) -> int:
+def attend_shard(folder: Path, found: Path, settings: Attend) -> int:
     """Write bottom_up.h5 of the regions of one shard."""
-    shard = shards.Shard(regions)
+    shard = shards.Shard(found)
     size = int(shard.attributes["size"])
     side = size // bottom_up.STRIDE
-    maps = [map_of(shard.read(clip_id, "box"), clip_id, settings, size) for clip_id in shard.clip_ids]
-    arrays = {"map": np.array(maps, np.float32).reshape(len(maps), side, side)}
-    unit = bottom_up.count_unit(settings.k, settings.weight, settings.resize)
+    regions_of = {
+        clip_id: Regions(*(shard.read(clip_id, name) for name in ("box", "level", "grouping")))
+        for clip_id in shard.clip_ids
+    }
+    maps = maps_of(regions_of, settings, size) if regions_of else np.zeros((0, side, side), np.float32)
+    arrays = {"map": maps}
+    counts = settings.order != "expected"
+    unit = bottom_up.count_unit(settings.k, settings.weight, settings.resize) if counts else 0.0
     shards.write(folder / "bottom_up.h5", "attend", shard.clip_ids, arrays, unit=unit)
     return 0
 
 
-def map_of(boxes: NDArray[np.int16], clip_id: str, settings: Attend, size: int) -> NDArray[np.float32]:
-    """A_bottom of one clip, or what a control puts in its place."""
-    chosen = bottom_up.top_regions(boxes, settings.k, settings.order, generator(settings.seed, "order", clip_id))
-    if settings.control == "places":
-        chosen = bottom_up.at_random_places(chosen, size, generator(settings.seed, "places", clip_id))
-    weights = bottom_up.region_weights(len(chosen), settings.k, settings.weight)
-    made = bottom_up.grid_map(chosen, weights, size, settings.resize)
+def maps_of(regions_of: Mapping[str, Regions], settings: Attend, size: int) -> NDArray[np.float32]:
+    """(n, S / 16, S / 16) A_bottom of some clips, or what a control puts in its place."""
+    chosen = [_chosen(clip_id, regions, settings, size) for clip_id, regions in regions_of.items()]
+    if settings.mask_t is not None:
+        count = round(settings.mask_t * settings.k)
+        masks = (bottom_up.expected_mask(*of_clip, count, size, settings.resize) for of_clip in chosen)
+        made = np.stack(list(masks))
+    else:
+        scale = 1 / settings.k if settings.order == "expected" else 1
+        boxes, weights = zip(*chosen, strict=True)
+        made = bottom_up.grid_maps(boxes, [scale * of_clip for of_clip in weights], size, settings.resize)
     if settings.control == "cells":
-        return bottom_up.with_cells_permuted(made, generator(settings.seed, "cells", clip_id))
+        rngs = (generator(settings.seed, "cells", clip_id) for clip_id in regions_of)
+        return np.stack([bottom_up.with_cells_permuted(*pair) for pair in zip(made, rngs, strict=True)])
     if settings.control == "constant":
         return np.zeros_like(made)  # the same for all clips: no cell is salient
     return made
+
+
+def _chosen(clip_id: str, found: Regions, settings: Attend, size: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """The boxes of a clip that make its map, and their weights; under `expected` how likely each is among K."""
+    if settings.order == "expected":
+        boxes, weights = regions.inclusion(found, settings.k)
+    else:
+        boxes = regions.first(found, settings.k, settings.order, generator(settings.seed, "order", clip_id))
+        weights = bottom_up.region_weights(len(boxes), settings.k, settings.weight)
+    if settings.control == "places":
+        boxes = bottom_up.at_random_places(boxes, size, generator(settings.seed, "places", clip_id))
+    return boxes, weights
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def propose(settings: SelectiveSearch, frames: Path, out: Path, runtime: Runtime
         shard = shards.Shard(path)
         mark = shards.fingerprint("propose", VERSION, settings.model_dump(), shard.checksum)
         pieces.append(Piece(path.name, mark, len(shard.clip_ids), propose_shard, (path, settings)))
+    selective_search.warm(settings)
     folders = finish("propose", pieces, runtime)
     shards.publish({p.name: f / "regions.h5" for p, f in zip(pieces, folders, strict=True)}, out)
     log.info("propose: regions of %d clips -> %s", sum(piece.clips for piece in pieces), out)
@@ -48,7 +49,7 @@ def propose_shard(folder: Path, frames: Path, settings: SelectiveSearch) -> int:
     for clip_id in shard.clip_ids:
         found = selective_search.regions(shard.read(clip_id, "frame"), settings, whole(0, "selective search", clip_id))
         for name, values in rows.items():
-            values.append(found[name])
+            values.append(getattr(found, name))
     size = shard.read(shard.clip_ids[0], "frame").shape[0] if shard.clip_ids else 0
     shards.write_flat(folder / "regions.h5", "propose", shard.clip_ids, rows, size=size)
     return 0

@@ -105,7 +105,7 @@ class Extract(Group):
 class SelectiveSearch(Group):
     """A selective search (Uijlings et al. 2013)."""
 
-    engine: Literal["opencv"]
+    engine: Literal["native", "opencv"]
     mode: Literal["single", "fast", "quality"]
 
 
@@ -114,7 +114,8 @@ class Attend(Group):
 
     proposer: Name
     k: Count
-    order: Literal["opencv", "area"]
+    order: Literal["opencv", "hierarchy", "area", "expected"]
+    mask_t: Annotated[float, Field(ge=0)] | None
     weight: Literal["uniform", "rank"]
     resize: Literal["bilinear", "area"]
     control: Literal["none", "places", "cells", "constant"]
@@ -298,8 +299,8 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
     train, listen = _valid(Train, raw, "train"), _valid(Listen, raw, "listen")
     if source:
         yield from _of_source(source)
-    if attend and isinstance(proposers := raw.get("proposers"), Mapping) and attend.proposer not in proposers:
-        yield f"attend.proposer: got {attend.proposer!r}; accepted: {', '.join(map(str, proposers))}"
+    if attend and isinstance(proposers := raw.get("proposers"), Mapping):
+        yield from _of_attend(attend, proposers)
     if train:
         yield from _of_train(train)
     if train and listen and (train.audio == "vectors") != (listen.features == "vectors"):
@@ -335,6 +336,21 @@ def world_of(folder: str) -> str | None:
     """The name of the world of params.yaml that a folder is, or lies in; None for any other folder."""
     parts = Path(os.path.normpath(folder)).parts
     return parts[2] if parts[:2] == ("data", "worlds") and len(parts) > 2 else None
+
+
+def _of_attend(attend: Attend, proposers: Mapping[str, object]) -> Iterator[str]:
+    if attend.proposer not in proposers:
+        yield f"attend.proposer: got {attend.proposer!r}; accepted: {', '.join(map(str, proposers))}"
+    search = _valid(SelectiveSearch, proposers, attend.proposer)
+    if search and search.engine == "opencv" and attend.order in ("hierarchy", "expected"):
+        yield (
+            f"attend.order: got {attend.order!r}, but OpenCV's engine tells no level of a region; accepted with it: "
+            f"opencv, area (or proposers.{attend.proposer}.engine: native)"
+        )
+    if attend.mask_t is not None and attend.order != "expected":
+        yield f"attend.mask_t: got {attend.mask_t:g} with order {attend.order}; accepted: null, or order expected"
+    if attend.order == "expected" and attend.weight != "uniform":
+        yield f"attend.weight: got {attend.weight!r} with order expected; accepted: uniform"
 
 
 def _of_train(train: Train) -> Iterator[str]:

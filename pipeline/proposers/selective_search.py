@@ -1,4 +1,4 @@
-"""Regions by selective search (Uijlings et al., IJCV 2013), as OpenCV has it.
+"""Regions by selective search (Uijlings et al., IJCV 2013): the product's own, or OpenCV's.
 
 OpenCV ranks regions by `rand() / RAND_MAX * level`, ascending, with C's own generator: one state per process, which
 `cv2.setRNGSeed` does not reach. Seeding it for each clip makes a clip's boxes the same in any company, in any order and
@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model import selective_search as native
+from model.regions import UNKNOWN, Regions
 from pipeline.foundation.params import SelectiveSearch
 
 _C = ctypes.CDLL(None)  # the C library of this process, which OpenCV's rand() comes from
@@ -20,20 +22,25 @@ SWITCHES = {
     "fast": "switchToSelectiveSearchFast",
     "quality": "switchToSelectiveSearchQuality",
 }
-NO_LEVEL = -1  # OpenCV tells neither level nor grouping
 
 
-def regions(frame: NDArray[np.uint8], settings: SelectiveSearch, seed: int) -> dict[str, NDArray[np.int16]]:
-    """Every distinct region of a frame, in OpenCV's order.
+def regions(frame: NDArray[np.uint8], settings: SelectiveSearch, seed: int) -> Regions:
+    """The regions of an (S, S, 3) uint8 RGB frame.
 
-    frame: (S, S, 3) uint8 RGB.
-    seed:  in [0, 2^31), for the random part of the order.
-    Returns `box` (r, 4) int16 x, y, w, h in pixels, and `level`, `grouping` (r,) int16.
+    native: all of them, with level and grouping; nothing random. opencv: each box once, in OpenCV's order, whose random
+    part follows from the seed, in [0, 2^31).
     """
+    if settings.engine == "native":
+        return native.search(frame, settings.mode)
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(np.ascontiguousarray(frame[..., ::-1]))  # BGR
     getattr(search, SWITCHES[settings.mode])()
     _C.srand(ctypes.c_uint(seed))
     boxes = np.asarray(search.process(), np.int16).reshape(-1, 4)
-    unknown = np.full(len(boxes), NO_LEVEL, np.int16)
-    return {"box": boxes, "level": unknown, "grouping": unknown}
+    unknown = np.full(len(boxes), UNKNOWN, np.int16)
+    return Regions(boxes, unknown, unknown)
+
+
+def warm(settings: SelectiveSearch) -> None:
+    """Compile what is to be compiled, once for all workers: numba keeps it beside the code."""
+    regions(np.zeros((32, 32, 3), np.uint8), settings, 0)

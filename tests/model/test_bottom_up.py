@@ -24,17 +24,21 @@ def summed(boxes: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
     return image
 
 
+def grid_map(boxes: np.ndarray, weights: np.ndarray, size: int, resize: str) -> np.ndarray:
+    return bottom_up.grid_maps([boxes], [weights], size, resize)[0]
+
+
 def test_eq1_one_box_over_two_cells():
     box = np.array([[0, 0, 32, 16]], np.int16)
     expected = [[0.5, 0.5], [0, 0]]
-    assert bottom_up.grid_map(box, np.array([0.5]), 32, "area").tolist() == expected
-    assert bottom_up.grid_map(box, np.array([0.5]), 32, "bilinear").tolist() == expected
+    assert grid_map(box, np.array([0.5]), 32, "area").tolist() == expected
+    assert grid_map(box, np.array([0.5]), 32, "bilinear").tolist() == expected
 
 
 def test_eq1_a_cell_half_covered():
     left_half = np.array([[0, 0, 8, 16]], np.int16)  # of the first cell
-    assert bottom_up.grid_map(left_half, np.array([1.0]), 32, "area")[0, 0] == 0.5
-    assert bottom_up.grid_map(left_half, np.array([1.0]), 32, "bilinear")[0, 0] == 0.5  # pixel 7 in, pixel 8 out
+    assert grid_map(left_half, np.array([1.0]), 32, "area")[0, 0] == 0.5
+    assert grid_map(left_half, np.array([1.0]), 32, "bilinear")[0, 0] == 0.5  # pixel 7 in, pixel 8 out
 
 
 @given(st.integers(0, 10_000), st.integers(0, 80))
@@ -45,30 +49,30 @@ def test_eq1_the_grid_equals_the_long_way(seed, n):
     cells = SIZE // bottom_up.STRIDE
     by_cv2 = cv2.resize(image, (cells, cells), interpolation=cv2.INTER_LINEAR)
     by_mean = image.reshape(cells, 16, cells, 16).mean(axis=(1, 3))
-    assert bottom_up.grid_map(boxes, weights, SIZE, "bilinear") == pytest.approx(by_cv2, abs=1e-5)
-    assert bottom_up.grid_map(boxes, weights, SIZE, "area") == pytest.approx(by_mean, abs=1e-5)
+    assert grid_map(boxes, weights, SIZE, "bilinear") == pytest.approx(by_cv2, abs=1e-5)
+    assert grid_map(boxes, weights, SIZE, "area") == pytest.approx(by_mean, abs=1e-5)
 
 
 @given(st.integers(0, 1000))
 def test_a_map_is_bounded_by_the_sum_of_weights_and_mirrors_with_its_boxes(seed):
     rng = np.random.default_rng(seed)
     boxes, weights = boxes_in(SIZE, 10, rng), rng.random(10)
-    made = bottom_up.grid_map(boxes, weights, SIZE, "bilinear")
+    made = grid_map(boxes, weights, SIZE, "bilinear")
     assert made.min() >= 0
     assert made.max() <= weights.sum() + 1e-6
     mirrored = boxes.copy()
     mirrored[:, 0] = SIZE - boxes[:, 0] - boxes[:, 2]
-    assert bottom_up.grid_map(mirrored, weights, SIZE, "bilinear") == pytest.approx(made[:, ::-1], abs=1e-6)
+    assert grid_map(mirrored, weights, SIZE, "bilinear") == pytest.approx(made[:, ::-1], abs=1e-6)
 
 
 def test_no_region_gives_an_empty_map():
     nothing = np.zeros((0, 4), np.int16)
-    assert bottom_up.grid_map(nothing, np.zeros(0), SIZE, "bilinear").tolist() == np.zeros((4, 4)).tolist()
+    assert grid_map(nothing, np.zeros(0), SIZE, "bilinear").tolist() == np.zeros((4, 4)).tolist()
 
 
 def test_with_equal_weights_a_map_counts_in_its_unit():
     boxes = boxes_in(SIZE, 50, np.random.default_rng(0))
-    made = bottom_up.grid_map(boxes, bottom_up.region_weights(50, 50, "uniform"), SIZE, "bilinear")
+    made = grid_map(boxes, bottom_up.region_weights(50, 50, "uniform"), SIZE, "bilinear")
     counts = made / bottom_up.count_unit(50, "uniform", "bilinear")
     assert counts == pytest.approx(np.rint(counts), abs=1e-4)
     assert bottom_up.count_unit(50, "rank", "bilinear") == bottom_up.count_unit(50, "uniform", "area") == 0
@@ -80,19 +84,6 @@ def test_uniform_weights_are_one_over_k_also_with_fewer_regions():
 
 def test_rank_weights_fall_and_sum_to_one():
     assert bottom_up.region_weights(3, 3, "rank") == pytest.approx([3 / 6, 2 / 6, 1 / 6])
-
-
-def test_order_opencv_takes_the_first_as_they_come():
-    boxes = boxes_in(SIZE, 5, np.random.default_rng(0))
-    assert bottom_up.top_regions(boxes, 2, "opencv", np.random.default_rng(1)).tolist() == boxes[:2].tolist()
-
-
-def test_order_area_prefers_large_regions_and_follows_its_seed():
-    boxes = np.array([[0, 0, 2, 2]] * 50 + [[0, 0, 60, 60]] * 50, np.int16)
-    chosen = bottom_up.top_regions(boxes, 40, "area", np.random.default_rng(0))
-    assert (chosen[:, 2] == 60).mean() > 0.9
-    again = bottom_up.top_regions(boxes, 40, "area", np.random.default_rng(0))
-    assert chosen.tolist() == again.tolist()
 
 
 @given(st.integers(0, 1000))
@@ -114,8 +105,29 @@ def test_permuted_cells_keep_their_values():
     assert permuted.tolist() != made.tolist()
 
 
-def test_the_order_by_area_is_large_first_times_a_draw():
-    boxes = np.array([[0, 0, 10 + i // 8, 10] for i in range(200)], np.int16)
-    orders = [bottom_up.top_regions(boxes, 200, "area", np.random.default_rng(seed))[:, 2] for seed in (0, 1)]
-    assert orders[0].tolist() != orders[1].tolist()
-    assert all(order[:50].mean() > order[-50:].mean() + 3 for order in orders)
+@given(st.integers(0, 1000))
+def test_a_frame_s_map_is_the_same_in_any_company(seed):
+    rng = np.random.default_rng(seed)
+    boxes = [boxes_in(SIZE, n, rng) for n in (0, 3, 80, 1)]
+    weights = [rng.random(len(of_frame)) for of_frame in boxes]
+    together = bottom_up.grid_maps(boxes, weights, SIZE, "bilinear")
+    for made, *alone in zip(together, boxes, weights, strict=True):
+        assert made.tobytes() == grid_map(*alone, SIZE, "bilinear").tobytes()
+
+
+def test_the_expected_mask_by_hand():
+    left, whole = [0, 0, 16, 32], [0, 0, 32, 32]
+    boxes, likely = np.array([left, whole], np.int16), np.array([0.5, 0.25])
+    none = bottom_up.expected_mask(boxes, likely, 0, 32, "area")  # more than 0: not both left out
+    assert none.tolist() == [[1 - 0.5 * 0.75, 0.25]] * 2
+    one = bottom_up.expected_mask(boxes, likely, 1, 32, "area")  # more than 1: both
+    assert one.tolist() == [[0.125, 0]] * 2
+
+
+def test_the_expected_mask_is_the_mean_of_draws():
+    rng = np.random.default_rng(0)
+    boxes, likely = boxes_in(SIZE, 30, rng) // 16 * 16, rng.random(30)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], 16)
+    draws = [boxes[rng.random(30) < likely] for _ in range(4000)]
+    counts = bottom_up.grid_maps(draws, [np.ones(len(draw)) for draw in draws], SIZE, "area")
+    assert bottom_up.expected_mask(boxes, likely, 3, SIZE, "area") == pytest.approx((counts > 3).mean(axis=0), abs=0.04)

@@ -2,14 +2,30 @@ import numpy as np
 import pytest
 
 from model import bottom_up
+from model.regions import UNKNOWN, Regions
 from pipeline import attend
 from pipeline.foundation import shards
 from pipeline.foundation.params import Attend
 
 SETTINGS = Attend(
-    proposer="selective_search", k=10, order="area", weight="uniform", resize="bilinear", control="none", seed=0
+    proposer="selective_search",
+    k=10,
+    order="area",
+    mask_t=None,
+    weight="uniform",
+    resize="bilinear",
+    control="none",
+    seed=0,
 )
 BOXES = np.array([[x, y, 40, 30] for x in range(0, 24, 2) for y in range(0, 34, 3)], np.int16)
+
+
+def map_of(boxes: np.ndarray, clip_id: str, settings: Attend, size: int) -> np.ndarray:
+    return attend.maps_of({clip_id: found(boxes)}, settings, size)[0]
+
+
+def found(boxes: np.ndarray) -> Regions:
+    return Regions(boxes, np.arange(1, len(boxes) + 1, dtype=np.int16), np.zeros(len(boxes), np.int16))
 
 
 def with_(**changes) -> Attend:
@@ -17,31 +33,48 @@ def with_(**changes) -> Attend:
 
 
 def test_a_map_is_eq_1_of_the_first_k():
-    made = attend.map_of(BOXES, "clip", with_(order="opencv"), 64)
-    expected = bottom_up.grid_map(BOXES[:10], np.full(10, 0.1), 64, "bilinear")
+    unknown = np.full(len(BOXES), UNKNOWN, np.int16)
+    made = attend.maps_of({"clip": Regions(BOXES, unknown, unknown)}, with_(order="opencv"), 64)
+    expected = bottom_up.grid_maps([BOXES[:10]], [np.full(10, 0.1)], 64, "bilinear")
     assert made.tolist() == expected.tolist()
 
 
 def test_the_order_by_area_follows_from_seed_and_clip():
-    maps = [attend.map_of(BOXES, clip, with_(seed=seed), 64).tolist() for clip in ("a", "b") for seed in (0, 1)]
+    maps = [map_of(BOXES, clip, with_(seed=seed), 64).tolist() for clip in ("a", "b") for seed in (0, 1)]
     assert all(maps.count(made) == 1 for made in maps)
-    assert attend.map_of(BOXES, "a", SETTINGS, 64).tolist() == maps[0]
+    assert map_of(BOXES, "a", SETTINGS, 64).tolist() == maps[0]
 
 
 def test_controls():
-    made = attend.map_of(BOXES, "clip", SETTINGS, 64)
-    permuted = attend.map_of(BOXES, "clip", with_(control="cells"), 64)
+    made = map_of(BOXES, "clip", SETTINGS, 64)
+    permuted = map_of(BOXES, "clip", with_(control="cells"), 64)
     assert sorted(permuted.ravel()) == sorted(made.ravel())
     assert permuted.tolist() != made.tolist()
-    assert not attend.map_of(BOXES, "clip", with_(control="constant"), 64).any()
-    moved = attend.map_of(BOXES, "clip", with_(control="places"), 64)
+    assert not map_of(BOXES, "clip", with_(control="constant"), 64).any()
+    moved = map_of(BOXES, "clip", with_(control="places"), 64)
     assert moved.sum() > 0
     assert moved.tolist() != made.tolist()
 
 
-@pytest.mark.parametrize(("changes", "unit"), [({}, 1 / 40), ({"weight": "rank"}, 0), ({"resize": "area"}, 0)])
+def test_the_expected_map_is_the_mean_over_seeds():
+    seeds = [map_of(BOXES, "clip", with_(order="opencv", seed=seed), 64) for seed in range(1000)]
+    expected = map_of(BOXES, "clip", with_(order="expected"), 64)
+    assert expected == pytest.approx(np.mean(seeds, axis=0), abs=0.02)
+
+
+def test_the_expected_mask_is_how_often_a_seed_s_map_is_above_the_threshold():
+    seeds = [map_of(BOXES, "clip", with_(order="opencv", seed=seed), 64) > 0.5 for seed in range(1000)]
+    expected = map_of(BOXES, "clip", with_(order="expected", mask_t=0.5), 64)
+    assert np.abs(expected - np.mean(seeds, axis=0)).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("changes", "unit"), [({}, 1 / 40), ({"weight": "rank"}, 0), ({"resize": "area"}, 0), ({"order": "expected"}, 0)]
+)
 def test_a_shard_says_what_its_numbers_count(tmp_path, changes, unit):
-    shards.write_flat(tmp_path / "regions.h5", "propose", ["a", "b"], {"box": [BOXES, BOXES[:3]]}, size=64)
+    clips = [found(BOXES), found(BOXES[:3])]
+    rows = {name: [getattr(of_clip, name) for of_clip in clips] for name in ("box", "level", "grouping")}
+    shards.write_flat(tmp_path / "regions.h5", "propose", ["a", "b"], rows, size=64)
     attend.attend_shard(tmp_path, tmp_path / "regions.h5", with_(**changes))
     shard = shards.Shard(tmp_path / "bottom_up.h5")
     assert shard.attributes["unit"] == unit

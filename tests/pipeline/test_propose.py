@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 
+from model.regions import UNKNOWN
 from pipeline import propose
 from pipeline.foundation import shards
 from pipeline.foundation.params import SelectiveSearch
@@ -21,23 +22,23 @@ def photograph(seed: int, size: int = 64) -> np.ndarray:
 
 def test_regions_are_boxes_in_the_frame():
     found = selective_search.regions(photograph(0), FAST, seed=1)
-    box = found["box"]
+    box = found.box
     assert box.dtype == np.int16
     assert len(box) > 5
     assert (box[:, :2] >= 0).all()
     assert (box[:, 2:] > 0).all()
     assert (box[:, :2] + box[:, 2:] <= 64).all()
     assert len(np.unique(box, axis=0)) == len(box)
-    assert set(found["level"].tolist()) == {selective_search.NO_LEVEL}
+    assert set(found.level.tolist()) == {UNKNOWN}
 
 
 @pytest.mark.parametrize("mode", ["single", "fast", "quality"])
 def test_the_order_follows_from_the_seed_and_not_from_what_came_before(mode):
     settings = SelectiveSearch(engine="opencv", mode=mode)
-    first = selective_search.regions(photograph(0), settings, seed=1)["box"].tolist()
+    first = selective_search.regions(photograph(0), settings, seed=1).box.tolist()
     selective_search.regions(photograph(1), settings, seed=5)
-    assert selective_search.regions(photograph(0), settings, seed=1)["box"].tolist() == first
-    other = selective_search.regions(photograph(0), settings, seed=2)["box"].tolist()
+    assert selective_search.regions(photograph(0), settings, seed=1).box.tolist() == first
+    other = selective_search.regions(photograph(0), settings, seed=2).box.tolist()
     assert sorted(other) == sorted(first)
     if mode != "single":
         assert other != first
@@ -46,7 +47,7 @@ def test_the_order_follows_from_the_seed_and_not_from_what_came_before(mode):
 @pytest.mark.parametrize("size", [32, 48, 160])
 def test_plain_frames_have_a_region_too(size):
     for frame in (np.zeros((size, size, 3), np.uint8), np.full((size, size, 3), 200, np.uint8)):
-        assert len(selective_search.regions(frame, FAST, seed=0)["box"]) >= 1
+        assert len(selective_search.regions(frame, FAST, seed=0).box) >= 1
 
 
 def test_a_clip_s_regions_are_the_same_alone_and_in_company(tmp_path):

@@ -1,0 +1,364 @@
+"""Selective search (Uijlings et al., IJCV 2013): regions of an image, by joining what looks alike until one is left.
+
+An image is seen in several colour spaces, segmented in each at several scales (`model/graph_segmentation.py`), and the
+segments are joined, most alike pair first, by several notions of likeness. All segments, first and joined, of all these
+groupings are the regions. A level is 1 for a first segment and one more than the higher of its parts for a joined one.
+
+All numbers are OpenCV's (modules/ximgproc/src/selectivesearchsegmentation.cpp, where it departs from the article too),
+so that the boxes are; among exactly equal ones the order is our own. What depends on the colour space alone (gradients,
+histograms) is computed once for it, on the pieces that no scale divides, and added up for each scale.
+
+Nothing here is random: OpenCV's random rank belongs to the choice of regions (`model/regions.py`).
+"""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from model.graph_segmentation import segment
+from model.regions import Regions
+
+Mode = Literal["single", "fast", "quality"]
+Image = NDArray[np.uint8]
+
+COLOURS, TEXTURES = 25, 10  # bins of a histogram
+GRADIENTS = 4  # of a channel: along x and y, and along both diagonals
+# Shares of colour, texture, size and fill in a likeness (Sec. 3.2 of the article), as 32-bit floats.
+THIRD = float(np.float32(0.3333))
+ALL, NO_COLOUR = (0.25, 0.25, 0.25, 0.25), (0.0, *3 * [float(np.float32(THIRD) / np.float32(3 * np.float32(THIRD)))])
+FILL, SIZE = (0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 1.0, 0.0)
+# Mode: colour spaces, scales k of the segmentation, likenesses.
+MODES: dict[Mode, tuple[tuple[str, ...], tuple[int, ...], tuple[tuple[float, ...], ...]]] = {
+    "single": (("hsv",), (200,), (ALL,)),
+    "fast": (("hsv", "lab"), (150, 300, 450), (ALL, NO_COLOUR)),
+    "quality": (("hsv", "lab", "grey", "blue", "rgi"), (150, 300, 450, 600, 750), (ALL, NO_COLOUR, FILL, SIZE)),
+}
+
+
+def search(image: Image, mode: Mode) -> Regions:
+    """The regions of an (H, W, 3) uint8 RGB image, at its own size."""
+    spaces, ks, likenesses = MODES[mode]
+    found = []
+    for space in spaces:
+        seen = np.ascontiguousarray(in_space(image, space))
+        pieces, segments = segment(seen, ks)
+        counts = _counts(seen, *_texture_codes(seen), pieces, segments.shape[1])
+        boxes, sizes = _extents(pieces, segments.shape[1])
+        touching = _touching(pieces, segments.shape[1])
+        for of_scale in segments:
+            first = _of_segments(of_scale, boxes, sizes, touching, *counts)
+            found += [_grouped(*first, np.array(shares, np.float32), pieces.size) for shares in likenesses]
+    return Regions(
+        np.concatenate([box for box, _ in found]),
+        np.concatenate([level for _, level in found]),
+        np.repeat(np.arange(len(found), dtype=np.int16), [len(level) for _, level in found]),
+    )
+
+
+def in_space(image: Image, space: str) -> Image:
+    """An RGB image in a colour space, (H, W, C)."""
+    if space == "hsv":
+        return cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    if space == "lab":
+        return cv2.cvtColor(image, cv2.COLOR_RGB2Lab)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    if space == "grey":
+        return grey
+    if space == "blue":  # the article and OpenCV's comment say hue; its code overwrites that plane before it is used
+        return image[..., 2:]
+    return np.concatenate([image[..., :2], grey], axis=2)  # "rgi": red, green and grey, as OpenCV has it
+
+
+# Texture: how often each strength of each gradient occurs. A gradient is split in its positive and its negative part,
+# and each part is scaled to a byte by its own range over the image.
+
+
+def _texture_codes(image: Image) -> tuple[Image, Image, Image]:
+    """(4, H, W, C) the code of each gradient: its bin where it is not negative, else 10 + its bin; and for each
+    gradient and channel the bin that the positive part has where the gradient is negative, and the other way round.
+    """
+    height, width, channels = image.shape
+    straight = [cv2.Scharr(image, cv2.CV_32F, 1, 0), cv2.Scharr(image, cv2.CV_32F, 0, 1)]
+    codes = np.empty((GRADIENTS, height, width, channels), np.uint8)
+    zero_positive, zero_negative = np.empty((2, GRADIENTS, channels), np.uint8)
+    for g, gradient in enumerate((*straight, *_diagonal_gradients(image))):
+        rows = gradient.reshape(height, width * channels)
+        low, high = (ends.reshape(width, channels) for ends in _range_of_columns(rows))
+        low, high = low.min(axis=0), high.max(axis=0)
+        positive = _to_byte(np.maximum(low, 0), np.maximum(high, 0))
+        negative = _to_byte(np.minimum(low, 0), np.minimum(high, 0))
+        per_column = np.array([np.tile(numbers, width) for numbers in (*positive, *negative)])
+        _quantise(rows, per_column, codes[g].reshape(rows.shape))
+        zero_positive[g], zero_negative[g] = _bin(np.rint(positive[1])), _bin(np.rint(negative[1]))
+    return codes, zero_positive, zero_negative
+
+
+# Rows hold all channels side by side, and what differs between channels stands column by column: loops of vectors.
+
+
+@njit(cache=True, nogil=True)
+def _range_of_columns(rows):
+    """The least and the greatest number of each column."""
+    low, high = rows[0].copy(), rows[0].copy()
+    for y in range(1, rows.shape[0]):
+        row = rows[y]
+        for x in range(rows.shape[1]):
+            value, least, greatest = row[x], low[x], high[x]
+            low[x] = value if value < least else least
+            high[x] = value if value > greatest else greatest
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _quantise(rows, per_column, codes):
+    """Codes of (H, W x C) gradients; per_column: factor and addend of the positive part, and of the negative one."""
+    a_positive, b_positive, a_negative, b_negative = per_column[0], per_column[1], per_column[2], per_column[3]
+    for y in range(rows.shape[0]):
+        row, into = rows[y], codes[y]
+        for x in range(rows.shape[1]):
+            value = row[x]
+            ap, bp, an, bn = a_positive[x], b_positive[x], a_negative[x], b_negative[x]  # all read: no branch
+            a, b = (an if value < 0 else ap), (bn if value < 0 else bp)
+            code = np.float32(np.float64(value) * np.float64(a) + np.float64(b))  # as a fused multiply-add rounds
+            code = np.float32(0) if code < 0 else code
+            code = np.float32(255) if code > 255 else code
+            half = (np.int32(np.rint(code)) * np.int32(TEXTURES)) >> np.int32(8)
+            into[x] = half + np.int32(TEXTURES) if value < 0 else half  # 32 bits throughout: twice as many at once
+
+
+def _to_byte(low: NDArray[np.float32], high: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Factor and addend that take [low, high] to [0, 255]; an empty range goes to 0."""
+    span = (high - low).astype(np.float64)
+    factor = np.divide(255, span, out=np.zeros_like(span), where=span > 0)
+    return factor.astype(np.float32), (-factor * low).astype(np.float32)
+
+
+def _bin(code: NDArray[np.float32]) -> Image:
+    return (np.clip(code, 0, 255).astype(np.int32) * TEXTURES >> 8).astype(np.uint8)
+
+
+def _diagonal_gradients(image: Image) -> list[NDArray[np.float32]]:
+    """Gradients along the diagonals: of the image turned by 45 degrees on a canvas that holds it, turned back."""
+    height, width = image.shape[:2]
+    centre = (width / 2, height / 2)
+    corners = cv2.boxPoints((centre, (width, height), 45.0))
+    x, y = np.floor(corners.min(axis=0)).astype(int)
+    canvas = np.ceil(corners.max(axis=0)).astype(int) - (x, y) + 1  # width, height
+    turn = cv2.getRotationMatrix2D(centre, 45, 1)
+    turn[:, 2] += canvas / 2 - centre
+    turned = cv2.warpAffine(image, turn, canvas.tolist())
+    back = cv2.getRotationMatrix2D((int(canvas[0] / 2), int(canvas[1] / 2)), -45, 1)
+    left, top = max(0, int(canvas[0] - width) // 2), max(0, int(canvas[1] - height) // 2)
+    # Only so far as it is looked at; cv2 rounds the last columns of a width that is no multiple of 16 in another way.
+    seen = (max(left + width, min(canvas[0], -(-(left + width) // 16) * 16)), top + height)
+    return [
+        cv2.warpAffine(cv2.Scharr(turned, cv2.CV_32F, *along), back, seen)[top : top + height, left : left + width]
+        for along in ((1, 0), (0, 1))
+    ]
+
+
+# Pieces: what no scale divides.
+
+
+@njit(cache=True, nogil=True)
+def _counts(image, codes, zero_positive, zero_negative, pieces, n):
+    """Histograms of each piece, in pixels: (n, C x 25) of colour, and (n, C x 4 x 2 x 10) of texture."""
+    height, width, channels = image.shape
+    colour = np.zeros((n, channels * COLOURS), np.int32)
+    signed = np.zeros((n, channels * GRADIENTS * 2 * TEXTURES), np.int32)
+    for y in range(height):
+        for x in range(width):
+            piece = pieces[y, x]
+            for c in range(channels):
+                colour[piece, c * COLOURS + np.int32(image[y, x, c]) * COLOURS // 256] += 1
+                for g in range(GRADIENTS):
+                    signed[piece, (c * GRADIENTS + g) * 2 * TEXTURES + codes[g, y, x, c]] += 1
+    texture = signed.copy()
+    for piece in range(n):
+        for c in range(channels):
+            for g in range(GRADIENTS):
+                at = (c * GRADIENTS + g) * 2 * TEXTURES
+                positive = signed[piece, at : at + TEXTURES].sum()
+                negative = signed[piece, at + TEXTURES : at + 2 * TEXTURES].sum()
+                texture[piece, at + zero_positive[g, c]] += negative
+                texture[piece, at + TEXTURES + zero_negative[g, c]] += positive
+    return colour, texture
+
+
+@njit(cache=True, nogil=True)
+def _extents(pieces, n):
+    """(n, 4) left, top, right, bottom (inclusive) and (n,) pixels of each piece."""
+    height, width = pieces.shape
+    boxes, sizes = np.empty((n, 4), np.int32), np.zeros(n, np.int32)
+    boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3] = width, height, -1, -1
+    for y in range(height):
+        for x in range(width):
+            piece = pieces[y, x]
+            sizes[piece] += 1
+            boxes[piece, 0], boxes[piece, 1] = min(boxes[piece, 0], x), min(boxes[piece, 1], y)
+            boxes[piece, 2], boxes[piece, 3] = max(boxes[piece, 2], x), max(boxes[piece, 3], y)
+    return boxes, sizes
+
+
+@njit(cache=True, nogil=True)
+def _touching(pieces, n):
+    """(p, 2) the pairs of pieces that touch, each once or a few times; what OpenCV looks at: a pixel's neighbours to
+    the left, above, and left above, for all pixels but those of the first row and column.
+    """
+    height, width = pieces.shape
+    latest = np.full((n, 8), -1, np.int32)  # the last neighbours of a piece: most pairs are met again at once
+    pairs = np.empty((3 * height * width, 2), np.int32)
+    found = 0
+    for y in range(1, height):
+        for x in range(1, width):
+            here = pieces[y, x]
+            for other in (pieces[y, x - 1], pieces[y - 1, x], pieces[y - 1, x - 1]):
+                if other != here:
+                    a, b = min(here, other), max(here, other)
+                    known = False
+                    for i in range(8):
+                        known = known or latest[a, i] == b
+                    if not known:
+                        latest[a, b % 8] = b
+                        pairs[found, 0], pairs[found, 1] = a, b
+                        found += 1
+    return pairs[:found].copy()
+
+
+# Grouping.
+
+
+@njit(cache=True, nogil=True)
+def _of_segments(segments, boxes, sizes, touching, colour, texture):
+    """The segments of one scale, from the pieces in them: boxes, sizes, neighbours (a < b, by a, then b),
+    histograms.
+    """
+    n = segments.max() + 1
+    box, size = np.empty((n, 4), np.int32), np.zeros(n, np.int32)
+    box[:, :2], box[:, 2:] = 1 << 30, -1
+    colours, textures = np.zeros((n, colour.shape[1]), np.int32), np.zeros((n, texture.shape[1]), np.int32)
+    for piece in range(len(segments)):
+        into = segments[piece]
+        size[into] += sizes[piece]
+        for side in range(2):
+            box[into, side] = min(box[into, side], boxes[piece, side])
+            box[into, side + 2] = max(box[into, side + 2], boxes[piece, side + 2])
+        colours[into] += colour[piece]
+        textures[into] += texture[piece]
+    codes = np.empty(len(touching), np.int64)
+    found = 0
+    for a, b in touching:
+        i, j = segments[a], segments[b]
+        if i != j:
+            codes[found] = np.int64(min(i, j)) * n + max(i, j)
+            found += 1
+    codes = np.unique(codes[:found])
+    channels = colour.shape[1] // COLOURS
+    pixels = size.astype(np.float32).reshape(n, 1)
+    shares_of_colour = colours.astype(np.float32) / (pixels * np.float32(channels))
+    shares_of_texture = textures.astype(np.float32) / (pixels * np.float32(channels * GRADIENTS * 2))
+    return box, size, (codes // n).astype(np.int32), (codes % n).astype(np.int32), shares_of_colour, shares_of_texture
+
+
+@njit(cache=True, nogil=True)
+def _grouped(first_boxes, first_sizes, first_a, first_b, first_colours, first_textures, shares, area):
+    """Join the most alike pair of neighbours until no two are left: (r, 4) boxes x, y, w, h and (r,) levels."""
+    n = len(first_sizes)
+    box, size = first_boxes.copy(), first_sizes.copy()
+    colour, texture = first_colours.copy(), first_textures.copy()
+    level = np.ones(n, np.int16)
+    found_box, found_level = np.empty((2 * n, 4), np.int16), np.ones(2 * n, np.int16)
+    for i in range(n):
+        found_box[i] = _xywh(box[i])
+    found = n
+    room = len(first_a) + 1
+    a, b, alike = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
+    n_pairs = len(first_a)
+    for p in range(n_pairs):
+        a[p], b[p] = first_a[p], first_b[p]
+        alike[p] = _likeness(a[p], b[p], box, size, colour, texture, shares, area)
+    seen, others = np.full(n, -1, np.int32), np.empty(n, np.int32)
+    while n_pairs:
+        best = n_pairs - 1
+        for p in range(n_pairs - 2, -1, -1):
+            if alike[p] > alike[best]:
+                best = p
+        one, gone = min(a[best], b[best]), max(a[best], b[best])
+        _join(one, gone, box, size, colour, texture, shares)
+        level[one] = max(level[one], level[gone]) + 1
+        found_box[found], found_level[found] = _xywh(box[one]), level[one]
+        found += 1
+        kept = n_others = 0
+        for p in range(n_pairs):
+            i, j = a[p], b[p]
+            if i == one or i == gone or j == one or j == gone:
+                other = j if i == one or i == gone else i
+                if other != one and other != gone and seen[other] != found:
+                    seen[other] = found
+                    others[n_others] = other
+                    n_others += 1
+            else:
+                a[kept], b[kept], alike[kept] = i, j, alike[p]
+                kept += 1
+        for other in others[:n_others]:  # never more than were dropped
+            a[kept], b[kept] = one, other
+            alike[kept] = _likeness(one, other, box, size, colour, texture, shares, area)
+            kept += 1
+        n_pairs = kept
+    return found_box[:found], found_level[:found]
+
+
+@njit(cache=True, nogil=True)
+def _xywh(box):
+    return np.array((box[0], box[1], box[2] - box[0] + 1, box[3] - box[1] + 1), np.int16)
+
+
+@njit(cache=True, nogil=True)
+def _likeness(i, j, box, size, colour, texture, shares, area):
+    """The share-weighted sum of Eq. 1 to 4 of the article."""
+    total = np.float32(0)
+    if shares[0]:
+        total += _intersection(colour[i], colour[j]) * shares[0]
+    if shares[1]:
+        total += _intersection(texture[i], texture[j]) * shares[1]
+    if shares[2]:
+        total += _clipped(size[i] + size[j], area) * shares[2]
+    if shares[3]:
+        width = max(box[i, 2], box[j, 2]) - min(box[i, 0], box[j, 0]) + 1
+        height = max(box[i, 3], box[j, 3]) - min(box[i, 1], box[j, 1]) + 1
+        total += _clipped(width * height - size[i] - size[j], area) * shares[3]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _clipped(pixels, area):
+    share = np.float32(1) - np.float32(pixels) / np.float32(area)
+    return min(max(share, np.float32(0)), np.float32(1))
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
+def _intersection(one, other):
+    total = np.float32(0)
+    for i in range(len(one)):
+        total += min(one[i], other[i])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _join(one, gone, box, size, colour, texture, shares):
+    """Put both into `one`: sizes add, boxes join, histograms are weighed by size."""
+    of_one, of_gone = np.float32(size[one]), np.float32(size[gone])
+    both = np.float32(size[one] + size[gone])
+    if shares[0]:
+        for i in range(colour.shape[1]):
+            colour[one, i] = (colour[one, i] * of_one + colour[gone, i] * of_gone) / both
+    if shares[1]:
+        for i in range(texture.shape[1]):
+            texture[one, i] = (texture[one, i] * of_one + texture[gone, i] * of_gone) / both
+    size[one] += size[gone]
+    for side in range(2):
+        box[one, side] = min(box[one, side], box[gone, side])
+        box[one, side + 2] = max(box[one, side + 2], box[gone, side + 2])
