@@ -5,9 +5,10 @@ components join where the edge between them weighs no more than either tolerates
 size. What stays below MIN_SIZE pixels is then joined to a neighbour, lightest edge first. All as OpenCV computes it,
 but that edges of equal weight come in an order of our own.
 
-Nothing before the joining depends on k, and a larger k tolerates all that a smaller one does: up to the first edge that
-the smallest k turns down, all scales make the same components. So edges are sorted once, joined once up to there, and
-each scale goes on with the edges between what that left: half of all edges, on a graph that the cache holds.
+Nothing before the joining depends on k, and a larger k tolerates all that a smaller one does: until the smallest k
+turns down an edge of a component, that component is the same at all scales. So edges are sorted once, and joined once
+as long as both components are the same at all scales; each scale then goes on with the edges that are left, on a graph
+that is smaller by far.
 """
 
 import cv2
@@ -32,9 +33,8 @@ def segment(image: NDArray[np.uint8], ks: tuple[int, ...]) -> tuple[Labels, Labe
     blurred = cv2.GaussianBlur(image.astype(np.float32), (0, 0), SIGMA).reshape(image.shape)
     weights, edges = _edges(blurred)
     weights, edges = _sorted(weights, edges)
-    components, sizes, heaviest, place = _joined_by_all(weights, edges, height, width, np.float32(ks[0]))
-    left = _between(weights, edges, place, width, components)
-    segments = np.stack([_joined(*left, sizes, heaviest, np.float32(k)) for k in ks])
+    components, *left = _joined_by_all(weights, edges, height, width, np.float32(ks[0]))
+    segments = _joined(*left, np.array(ks, np.float32))
     pieces, coarse = _refined(segments)
     return pieces[components].reshape(height, width), coarse
 
@@ -112,28 +112,32 @@ def _root(parent, node):
 
 @njit(cache=True, nogil=True)
 def _joined_by_all(weights, edges, height, width, k):
-    """What is joined before the smallest k turns an edge down: the component of each pixel, numbered as met, its size
-    and its heaviest edge, and how many edges that took.
+    """What every scale joins; k is the smallest.
+
+    Returns the component of each pixel, numbered as met; its size and its heaviest edge; and the edges on which scales
+    may differ, in their order: weights and both components.
     """
     n = height * width
     parent, size = np.arange(n).astype(np.int32), np.ones(n, np.int32)
     heaviest, tolerated = np.zeros(n, np.float32), np.full(n, k, np.float32)
-    place = 0
-    for place in range(len(edges) + 1):
-        if place == len(edges):
-            break
-        edge, weight = edges[place], weights[place]
+    is_open = np.zeros(n, np.bool_)  # an edge of this component is left to the scales
+    left, n_left = np.empty(len(edges), np.int32), 0
+    for i in range(len(edges)):
+        edge, weight = edges[i], weights[i]
         pixel = edge >> 1
         a, b = _root(parent, pixel), _root(parent, pixel + (1 if edge & 1 else width))
         if a == b:
             continue
-        if weight > tolerated[a] or weight > tolerated[b]:
-            break
-        if size[a] < size[b]:
-            a, b = b, a
-        parent[b] = a
-        size[a] += size[b]
-        heaviest[a], tolerated[a] = weight, weight + k / np.float32(size[a])
+        if is_open[a] or is_open[b] or weight > tolerated[a] or weight > tolerated[b]:
+            is_open[a] = is_open[b] = True
+            left[n_left] = i
+            n_left += 1
+        else:
+            if size[a] < size[b]:
+                a, b = b, a
+            parent[b] = a
+            size[a] += size[b]
+            heaviest[a], tolerated[a] = weight, weight + k / np.float32(size[a])
     component, number = np.empty(n, np.int32), np.full(n, -1, np.int32)
     sizes, heaviest_of = np.empty(n, np.int32), np.empty(n, np.float32)
     found = 0
@@ -143,62 +147,76 @@ def _joined_by_all(weights, edges, height, width, k):
             number[root], sizes[found], heaviest_of[found] = found, size[root], heaviest[root]
             found += 1
         component[pixel] = number[root]
-    return component, sizes[:found], heaviest_of[:found], place
+    first, second, weighing = np.empty(n_left, np.int32), np.empty(n_left, np.int32), np.empty(n_left, np.float32)
+    for at in range(n_left):
+        edge, weighing[at] = edges[left[at]], weights[left[at]]
+        first[at], second[at] = component[edge >> 1], component[(edge >> 1) + (1 if edge & 1 else width)]
+    return component, sizes[:found], heaviest_of[:found], weighing, first, second
 
 
 @njit(cache=True, nogil=True)
-def _between(weights, edges, place, width, component):
-    """The edges from `place` on that lie between two components: their weights and both ends."""
-    n = len(edges) - place
-    kept, first, second = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.int32)
-    at = 0
-    for i in range(place, len(edges)):
-        pixel = edges[i] >> 1
-        a, b = component[pixel], component[pixel + (1 if edges[i] & 1 else width)]
-        if a != b:
-            kept[at], first[at], second[at] = weights[i], a, b
-            at += 1
-    return kept[:at], first[:at], second[:at]
+def _joined(sizes, heaviest, weights, first, second, ks):
+    """(len(ks), components) the segment of each component at each scale, numbered as met.
 
-
-@njit(cache=True, nogil=True)
-def _joined(weights, first, second, sizes, heaviest, k):
-    """The segment of each component at scale k, numbered as met."""
-    n = len(sizes)
-    parent, size = np.arange(n).astype(np.int32), sizes.copy()
-    tolerated = heaviest + k / sizes.astype(np.float32)
-    turned_down = np.empty(len(weights), np.int32)
-    n_turned_down = 0
-    for i in range(len(weights)):
-        a, b = _root(parent, first[i]), _root(parent, second[i])
-        if a == b:
-            continue
-        weight = weights[i]
-        if weight <= tolerated[a] and weight <= tolerated[b]:
-            if size[a] < size[b]:
-                a, b = b, a
-            parent[b] = a
-            size[a] += size[b]
-            tolerated[a] = weight + k / np.float32(size[a])
-        else:
-            turned_down[n_turned_down] = i
-            n_turned_down += 1
-    for i in turned_down[:n_turned_down]:
-        a, b = _root(parent, first[i]), _root(parent, second[i])
-        if a != b and (size[a] < MIN_SIZE or size[b] < MIN_SIZE):
-            if size[a] < size[b]:
-                a, b = b, a
-            parent[b] = a
-            size[a] += size[b]
-    segment, number = np.empty(n, np.int32), np.full(n, -1, np.int32)
-    found = 0
+    All scales go through the edges together, and what they know of a component lies together in memory.
+    """
+    n, n_scales = len(sizes), len(ks)
+    parent, size = np.empty((n, n_scales), np.int32), np.empty((n, n_scales), np.int32)
+    tolerated = np.empty((n, n_scales), np.float32)
     for component in range(n):
-        root = _root(parent, component)
-        if number[root] < 0:
-            number[root] = found
-            found += 1
-        segment[component] = number[root]
-    return segment
+        for scale in range(n_scales):
+            parent[component, scale], size[component, scale] = component, sizes[component]
+            tolerated[component, scale] = heaviest[component] + ks[scale] / np.float32(sizes[component])
+    turned_down, n_turned_down = np.empty((n_scales, len(weights)), np.int32), np.zeros(n_scales, np.int64)
+    for i in range(len(weights)):
+        weight, one, other = weights[i], first[i], second[i]
+        for scale in range(n_scales):
+            if parent[one, scale] == parent[other, scale]:
+                continue
+            a, b = _root_at(parent, one, scale), _root_at(parent, other, scale)
+            if a == b:
+                continue
+            if weight <= tolerated[a, scale] and weight <= tolerated[b, scale]:
+                a = _united(parent, size, a, b, scale)
+                tolerated[a, scale] = weight + ks[scale] / np.float32(size[a, scale])
+            else:
+                turned_down[scale, n_turned_down[scale]] = i
+                n_turned_down[scale] += 1
+    segments, number = np.empty((n_scales, n), np.int32), np.empty(n, np.int32)
+    for scale in range(n_scales):
+        for i in turned_down[scale, : n_turned_down[scale]]:
+            a, b = _root_at(parent, first[i], scale), _root_at(parent, second[i], scale)
+            if a != b and (size[a, scale] < MIN_SIZE or size[b, scale] < MIN_SIZE):
+                _united(parent, size, a, b, scale)
+        number[:] = -1
+        found = 0
+        for component in range(n):
+            root = _root_at(parent, component, scale)
+            if number[root] < 0:
+                number[root] = found
+                found += 1
+            segments[scale, component] = number[root]
+    return segments
+
+
+@njit(cache=True, nogil=True)
+def _root_at(parent, node, scale):
+    above = parent[node, scale]
+    while above != node:
+        further = parent[above, scale]
+        parent[node, scale] = further
+        node, above = further, parent[further, scale]
+    return node
+
+
+@njit(cache=True, nogil=True)
+def _united(parent, size, a, b, scale):
+    """Join two roots, the smaller below the larger; returns that."""
+    if size[a, scale] < size[b, scale]:
+        a, b = b, a
+    parent[b, scale] = a
+    size[a, scale] += size[b, scale]
+    return a
 
 
 @njit(cache=True, nogil=True)

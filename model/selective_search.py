@@ -20,11 +20,15 @@ from numpy.typing import NDArray
 
 from model.graph_segmentation import segment
 from model.regions import Regions
+from model.standard_sort import STACK, sort_pairs
 
 Mode = Literal["single", "fast", "quality"]
 Image = NDArray[np.uint8]
+Counts = NDArray[np.int32]
+Shares = NDArray[np.float32]
 
 COLOURS, TEXTURES = 25, 10  # bins of a histogram
+ALONG = ((1, 0), (0, 1))  # x and y
 GRADIENTS = 4  # of a channel: along x and y, and along both diagonals
 # Shares of colour, texture, size and fill in a likeness (Sec. 3.2 of the article), as 32-bit floats.
 THIRD = float(np.float32(0.3333))
@@ -81,19 +85,18 @@ def _texture_codes(image: Image) -> tuple[Image, Image, Image]:
     gradient and channel the bin that the positive part has where the gradient is negative, and the other way round.
     """
     height, width, channels = image.shape
-    straight = [cv2.Scharr(image, cv2.CV_32F, 1, 0), cv2.Scharr(image, cv2.CV_32F, 0, 1)]
+    straight = [cv2.Scharr(image, cv2.CV_16S, *along) for along in ALONG]  # whole numbers: half the bytes of floats
+    gradients = [gradient.reshape(height, width * channels) for gradient in (*straight, *_diagonal_gradients(image))]
+    ends = np.array([_range_of_columns(rows) for rows in gradients], np.float32)
+    ends = ends.reshape(GRADIENTS, 2, width, channels)
+    low, high = ends[:, 0].min(axis=1), ends[:, 1].max(axis=1)  # (4, C)
+    positive = _to_byte(np.maximum(low, 0), np.maximum(high, 0))
+    negative = _to_byte(np.minimum(low, 0), np.minimum(high, 0))
+    per_column = np.tile(np.stack([*positive, *negative], axis=1), (1, 1, width))  # (4, 4, W x C)
     codes = np.empty((GRADIENTS, height, width, channels), np.uint8)
-    zero_positive, zero_negative = np.empty((2, GRADIENTS, channels), np.uint8)
-    for g, gradient in enumerate((*straight, *_diagonal_gradients(image))):
-        rows = gradient.reshape(height, width * channels)
-        low, high = (ends.reshape(width, channels) for ends in _range_of_columns(rows))
-        low, high = low.min(axis=0), high.max(axis=0)
-        positive = _to_byte(np.maximum(low, 0), np.maximum(high, 0))
-        negative = _to_byte(np.minimum(low, 0), np.minimum(high, 0))
-        per_column = np.array([np.tile(numbers, width) for numbers in (*positive, *negative)])
-        _quantise(rows, per_column, codes[g].reshape(rows.shape))
-        zero_positive[g], zero_negative[g] = _bin(np.rint(positive[1])), _bin(np.rint(negative[1]))
-    return codes, zero_positive, zero_negative
+    for rows, numbers, into in zip(gradients, per_column, codes, strict=True):
+        _quantise(rows, numbers, into.reshape(height, width * channels))
+    return codes, _bin(np.rint(positive[1])), _bin(np.rint(negative[1]))
 
 
 # Rows hold all channels side by side, and what differs between channels stands column by column: loops of vectors.
@@ -156,7 +159,7 @@ def _diagonal_gradients(image: Image) -> list[NDArray[np.float32]]:
     seen = (max(left + width, min(canvas[0], -(-(left + width) // 16) * 16)), top + height)
     return [
         cv2.warpAffine(cv2.Scharr(turned, cv2.CV_32F, *along), back, seen)[top : top + height, left : left + width]
-        for along in ((1, 0), (0, 1))
+        for along in ALONG
     ]
 
 
@@ -263,37 +266,55 @@ def _of_segments(segments, boxes, sizes, touching, colour, texture):
     return box, size, (codes // n).astype(np.int32), (codes % n).astype(np.int32), shares_of_colour, shares_of_texture
 
 
-@njit(cache=True, nogil=True)
-def _grouped(first_boxes, first_sizes, first_a, first_b, first_colours, first_textures, shares, area):
+def _grouped(
+    box: Counts, size: Counts, a: Counts, b: Counts, colour: Shares, texture: Shares, shares: Shares, area: int
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Join the most alike pair of neighbours until no two are left: (r, 4) boxes x, y, w, h and (r,) levels."""
-    n = len(first_sizes)
-    box, size = first_boxes.copy(), first_sizes.copy()
-    colour, texture = first_colours.copy(), first_textures.copy()
+    boxes, levels, is_tied = _joined_in_turn(box, size, a, b, colour, texture, shares, area, False)
+    if is_tied:  # which of the most alike comes first now depends on how OpenCV sorts: so do we, which takes longer
+        boxes, levels, _ = _joined_in_turn(box, size, a, b, colour, texture, shares, area, True)
+    return boxes, levels
+
+
+@njit(cache=True, nogil=True)
+def _joined_in_turn(first_box, first_size, first_a, first_b, first_colour, first_texture, shares, area, by_sorting):
+    """`_grouped`, and whether it stopped because the most alike pair was not the only one (never where
+    `by_sorting`).
+    """
+    n, n_pairs = len(first_size), len(first_a)
+    box, size, colour, texture = first_box.copy(), first_size.copy(), first_colour.copy(), first_texture.copy()
     level = np.ones(n, np.int16)
     found_box, found_level = np.empty((2 * n, 4), np.int16), np.ones(2 * n, np.int16)
     for i in range(n):
         found_box[i] = _xywh(box[i])
     found = n
-    room = len(first_a) + 1
-    a, b, alike = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
-    n_pairs = len(first_a)
+    pairs, alike = np.empty((n_pairs + 1, 2), np.int32), np.empty(n_pairs + 1, np.float32)
     for p in range(n_pairs):
-        a[p], b[p] = first_a[p], first_b[p]
-        alike[p] = _likeness(a[p], b[p], box, size, colour, texture, shares, area)
+        pairs[p, 0], pairs[p, 1] = first_a[p], first_b[p]
+        alike[p] = _likeness(first_a[p], first_b[p], box, size, colour, texture, shares, area)
+    stack = np.empty((STACK, 3), np.int64)
     seen, others = np.full(n, -1, np.int32), np.empty(n, np.int32)
     while n_pairs:
         best = n_pairs - 1
-        for p in range(n_pairs - 2, -1, -1):
-            if alike[p] > alike[best]:
-                best = p
-        one, gone = min(a[best], b[best]), max(a[best], b[best])
+        if by_sorting:
+            sort_pairs(alike, pairs, n_pairs, stack)
+        else:
+            is_tied = False
+            for p in range(n_pairs - 1):
+                if alike[p] > alike[best]:
+                    best, is_tied = p, False
+                elif alike[p] == alike[best]:
+                    is_tied = True
+            if is_tied:
+                return found_box, found_level, True
+        one, gone = min(pairs[best, 0], pairs[best, 1]), max(pairs[best, 0], pairs[best, 1])
         _join(one, gone, box, size, colour, texture, shares)
         level[one] = max(level[one], level[gone]) + 1
         found_box[found], found_level[found] = _xywh(box[one]), level[one]
         found += 1
         kept = n_others = 0
         for p in range(n_pairs):
-            i, j = a[p], b[p]
+            i, j = pairs[p, 0], pairs[p, 1]
             if i == one or i == gone or j == one or j == gone:
                 other = j if i == one or i == gone else i
                 if other != one and other != gone and seen[other] != found:
@@ -301,14 +322,14 @@ def _grouped(first_boxes, first_sizes, first_a, first_b, first_colours, first_te
                     others[n_others] = other
                     n_others += 1
             else:
-                a[kept], b[kept], alike[kept] = i, j, alike[p]
+                pairs[kept, 0], pairs[kept, 1], alike[kept] = i, j, alike[p]
                 kept += 1
         for other in others[:n_others]:  # never more than were dropped
-            a[kept], b[kept] = one, other
+            pairs[kept, 0], pairs[kept, 1] = one, other
             alike[kept] = _likeness(one, other, box, size, colour, texture, shares, area)
             kept += 1
         n_pairs = kept
-    return found_box[:found], found_level[:found]
+    return found_box[:found], found_level[:found], False
 
 
 @njit(cache=True, nogil=True)
@@ -339,7 +360,7 @@ def _clipped(pixels, area):
     return min(max(share, np.float32(0)), np.float32(1))
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
+@njit(cache=True, nogil=True)
 def _intersection(one, other):
     total = np.float32(0)
     for i in range(len(one)):

@@ -44,6 +44,7 @@ def propose(settings: SelectiveSearch, frames: Path, out: Path, runtime: Runtime
 def propose_shard(folder: Path, frames: Path, settings: SelectiveSearch) -> int:
     """Write regions.h5 of the frames of one shard."""
     cv2.setNumThreads(1)
+    selective_search.keep_memory()
     shard = shards.Shard(frames)
     rows: dict[str, list[NDArray[np.int16]]] = {"box": [], "level": [], "grouping": []}
     for clip_id in shard.clip_ids:
