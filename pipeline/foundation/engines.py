@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,8 +63,8 @@ def _finish(stage: str, pieces: Sequence[Piece], runtime: Runtime) -> list[Path]
     scratch = SCRATCH / stage
     scratch.mkdir(parents=True, exist_ok=True)
     for unfinished in scratch.glob("*.*"):  # of a run that was killed; the lock keeps out another
-        if not _lives(int(unfinished.suffix[1:])):
-            shutil.rmtree(unfinished)
+        if not _is_at_work(unfinished.name.partition(".")[2]):
+            shutil.rmtree(unfinished, ignore_errors=True)
     folders = [scratch / piece.fingerprint for piece in pieces]
     todo = [(piece, folder) for piece, folder in zip(pieces, folders, strict=True) if not folder.exists()]
     total = sum(piece.clips for piece in pieces)
@@ -72,7 +73,7 @@ def _finish(stage: str, pieces: Sequence[Piece], runtime: Runtime) -> list[Path]
     # disable=None: silent where nobody looks at a terminal
     with tqdm(total=total, initial=reused, desc=stage, unit="clip", disable=None) as progress:
         progress.set_postfix(reused=reused)
-        for clips, rejections in _run(todo, workers(runtime)):
+        for clips, rejections in _run(todo, runtime):
             rejected += rejections
             progress.set_postfix(reused=reused, rejected=rejected)
             progress.update(clips)
@@ -84,8 +85,13 @@ def workers(runtime: Runtime) -> int:
     return runtime.workers or joblib.cpu_count()
 
 
-def _run(todo: Sequence[tuple[Piece, Path]], n_workers: int) -> Iterable[tuple[int, int]]:
-    n_workers = min(n_workers, len(todo))
+def _run(todo: Sequence[tuple[Piece, Path]], runtime: Runtime) -> Iterable[tuple[int, int]]:
+    n_workers = min(workers(runtime), len(todo))
+    if runtime.engine == "dask" and todo:
+        from pipeline.foundation.cluster import completed  # noqa: PLC0415  takes a second, and most runs need none
+
+        tasks = [(piece.name, (piece, folder, Path.cwd())) for piece, folder in todo]
+        return completed(_complete, tasks, runtime.scheduler, n_workers)
     if n_workers <= 1:
         return (_complete(piece, folder, Path.cwd()) for piece, folder in todo)
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
@@ -105,7 +111,7 @@ def _named_death(results: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]
 def _complete(piece: Piece, folder: Path, project: Path) -> tuple[int, int]:
     """Do one piece; returns its clips and how many of them were rejected."""
     os.chdir(project)  # a worker process may be older than this run, and paths are relative to the project
-    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
+    unfinished = folder.with_name(f"{folder.name}.{_myself()}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
@@ -123,10 +129,17 @@ def _complete(piece: Piece, folder: Path, project: Path) -> tuple[int, int]:
     return piece.clips, rejected
 
 
-def _lives(process: int) -> bool:
-    """Whether a process is at work: the workers of a killed run finish their piece."""
+def _myself() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _is_at_work(who: str) -> bool:
+    """Whether `_myself` of some process lives, as a worker of a killed run does; taken for true on other machines."""
+    host, _, process = who.rpartition("-")
+    if host != socket.gethostname():
+        return True
     try:
-        os.kill(process, 0)
+        os.kill(int(process), 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # it is somebody else's

@@ -163,8 +163,9 @@ class Evaluate(Group):
 class Runtime(Group):
     """How the work is done; nothing here changes what comes out, but for the device."""
 
-    engine: Literal["joblib"]
+    engine: Literal["joblib", "dask"]
     workers: Count | None
+    scheduler: Annotated[str, Field(pattern=r"^(tcp|tls)://.+:\d+$")] | None
     device: Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -301,6 +302,9 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
         yield from _of_source(source)
     if attend and isinstance(proposers := raw.get("proposers"), Mapping):
         yield from _of_attend(attend, proposers)
+    runtime = _valid(Runtime, raw, "runtime")
+    if runtime and runtime.scheduler and runtime.engine != "dask":
+        yield f"runtime.scheduler: got {runtime.scheduler!r} with engine {runtime.engine}; accepted: null, or dask"
     if train:
         yield from _of_train(train)
     if train and listen and (train.audio == "vectors") != (listen.features == "vectors"):

@@ -63,7 +63,10 @@ def _create(file: h5py.File, name: str, array: Array, rows: int) -> None:
         return
     chunks = (min(rows, len(array)), *array.shape[1:])
     packed = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if name in PACKED else {}
-    file.create_dataset(name, data=array, chunks=chunks, fletcher32=True, **packed)
+    dataset = file.create_dataset(name, data=array, chunks=chunks, fletcher32=True, **packed)
+    # HDF5 places a chunk when its dataset is closed, which another thread that looks at this one (Dask's profiler) may
+    # put off: placed now, the same data are the same bytes.
+    dataset.flush()
 
 
 def _checksum(content: Mapping[str, Array], attributes: Attributes) -> str:

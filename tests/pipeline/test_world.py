@@ -14,7 +14,7 @@ from pipeline.foundation.params import Runtime, World
 from pipeline.foundation.randomness import generator
 from pipeline.worlds import looks, scenes, sounds
 
-RUNTIME = Runtime(engine="joblib", workers=1, device="cpu")
+RUNTIME = Runtime(engine="joblib", workers=1, scheduler=None, device="cpu")
 
 
 def many_scenes(n: int) -> list[scenes.Scene]:

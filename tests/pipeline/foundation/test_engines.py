@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pipeline.foundation.params import Runtime
 
 
 def runtime(n: int) -> Runtime:
-    return Runtime(engine="joblib", workers=n, device="cpu")
+    return Runtime(engine="joblib", workers=n, scheduler=None, device="cpu")
 
 
 def write_name(folder: Path, name: str) -> int:
@@ -56,7 +57,7 @@ def test_a_failure_keeps_what_was_finished(in_tmp):
 
 
 def test_what_a_killed_run_left_unfinished_is_removed(in_tmp):
-    left = SCRATCH / "stage" / "print-of-a.4711"
+    left = SCRATCH / "stage" / f"print-of-a.{socket.gethostname()}-4194305"
     left.mkdir(parents=True)
     finish("stage", pieces(), runtime(1))
     assert not left.exists()
@@ -71,7 +72,7 @@ def test_a_worker_that_is_killed_is_told_in_one_line(in_tmp):
 
 def test_workers():
     assert workers(runtime(3)) == 3
-    assert workers(Runtime(engine="joblib", workers=None, device="cpu")) >= 1
+    assert workers(Runtime(engine="joblib", workers=None, scheduler=None, device="cpu")) >= 1
 
 
 def test_pieces_of_the_same_content_share_what_is_made(in_tmp):
@@ -83,7 +84,7 @@ def test_pieces_of_the_same_content_share_what_is_made(in_tmp):
 
 
 def test_what_a_living_worker_of_a_killed_run_is_at_is_left_to_it(in_tmp):
-    under_way = SCRATCH / "stage" / f"print-of-z.{os.getpid()}"
+    under_way = SCRATCH / "stage" / f"print-of-z.{socket.gethostname()}-{os.getpid()}"
     under_way.mkdir(parents=True)
     finish("stage", pieces(), runtime(1))
     assert under_way.exists()
