@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 SIGMA = float(np.float32(0.8))  # of the blur, pixels; OpenCV passes it through a float
 MIN_SIZE = 100  # pixels, whatever the image's size
-DIGIT_BITS = 11  # of the radix sort: three digits hold a float32 without its sign
+DIGIT_BITS = 11  # of the radix sort
+LEAST = np.float32(2**-20).view(np.uint32)  # below what neighbours of 8 bits differ by once blurred; the most is 2^9
 Labels = NDArray[np.int32]
 
 
@@ -70,35 +71,49 @@ def _edges(blurred):
 
 @njit(cache=True, nogil=True)
 def _sorted(weights, edges):
-    """Weights and edges, lightest first, equal ones in their order: a radix sort of the bits, since weights are >=
-    0.
+    """Weights and edges, lightest first, equal ones in their order.
+
+    The bits of a float that is not negative are in its own order. Their upper 22, counted from LEAST, are sorted by
+    radix, 11 at a time; what the lower ones say is then a matter of a few neighbours each.
     """
-    keys, n = weights.view(np.uint32), len(weights)
-    starts = np.zeros((3, 1 << DIGIT_BITS), np.int64)
-    mask = np.uint32((1 << DIGIT_BITS) - 1)
+    bits, n = weights.view(np.uint32), len(weights)
+    starts = np.zeros((2, 1 << DIGIT_BITS), np.int32)
     for i in range(n):
-        key = keys[i]
-        starts[0, key & mask] += 1
-        starts[1, (key >> np.uint32(DIGIT_BITS)) & mask] += 1
-        starts[2, key >> np.uint32(2 * DIGIT_BITS)] += 1
-    for digit in range(3):
+        low, high = _digits(bits[i])
+        starts[0, low] += 1
+        starts[1, high] += 1
+    for digit in range(2):
         total = 0
         for value in range(1 << DIGIT_BITS):
             count = starts[digit, value]
             starts[digit, value] = total
             total += count
-    other_keys, other_edges = np.empty(n, np.uint32), np.empty(n, np.int32)
-    for digit in range(3):
-        shift = np.uint32(digit * DIGIT_BITS)
-        for i in range(n):
-            key = keys[i]
-            value = (key >> shift) & mask
-            at = starts[digit, value]
-            starts[digit, value] = at + 1
-            other_keys[at], other_edges[at] = key, edges[i]
-        keys, other_keys = other_keys, keys
-        edges, other_edges = other_edges, edges
-    return keys.view(np.float32), edges
+    half_bits, half_edges = np.empty(n, np.uint32), np.empty(n, np.int32)
+    for i in range(n):
+        low, _ = _digits(bits[i])
+        at = starts[0, low]
+        starts[0, low] = at + 1
+        half_bits[at], half_edges[at] = bits[i], edges[i]
+    in_order, edges_in_order = np.empty(n, np.uint32), np.empty(n, np.int32)
+    for i in range(n):
+        _, high = _digits(half_bits[i])
+        at = starts[1, high]
+        starts[1, high] = at + 1
+        in_order[at], edges_in_order[at] = half_bits[i], half_edges[i]
+    for i in range(1, n):
+        key, edge, at = in_order[i], edges_in_order[i], i
+        while at > 0 and key < in_order[at - 1]:
+            in_order[at], edges_in_order[at] = in_order[at - 1], edges_in_order[at - 1]
+            at -= 1
+        in_order[at], edges_in_order[at] = key, edge
+    return in_order.view(np.float32), edges_in_order
+
+
+@njit(cache=True, nogil=True)
+def _digits(bits):
+    """Both digits of a weight's key: 29 powers of two from LEAST on, and 17 bits of each; 0 for all that is less."""
+    key = (bits - LEAST) >> np.uint32(6) if bits > LEAST else np.uint32(0)
+    return key & np.uint32((1 << DIGIT_BITS) - 1), key >> np.uint32(DIGIT_BITS)
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +135,6 @@ def _joined_by_all(weights, edges, height, width, k):
     n = height * width
     parent, size = np.arange(n).astype(np.int32), np.ones(n, np.int32)
     heaviest, tolerated = np.zeros(n, np.float32), np.full(n, k, np.float32)
-    is_open = np.zeros(n, np.bool_)  # an edge of this component is left to the scales
     left, n_left = np.empty(len(edges), np.int32), 0
     for i in range(len(edges)):
         edge, weight = edges[i], weights[i]
@@ -128,8 +142,8 @@ def _joined_by_all(weights, edges, height, width, k):
         a, b = _root(parent, pixel), _root(parent, pixel + (1 if edge & 1 else width))
         if a == b:
             continue
-        if is_open[a] or is_open[b] or weight > tolerated[a] or weight > tolerated[b]:
-            is_open[a] = is_open[b] = True
+        if weight > tolerated[a] or weight > tolerated[b]:
+            tolerated[a] = tolerated[b] = -1  # nothing any more: all further edges of theirs are left to the scales
             left[n_left] = i
             n_left += 1
         else:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from model.graph_segmentation import MIN_SIZE, segment
+from model.graph_segmentation import MIN_SIZE, _sorted, segment
 
 
 def test_two_halves_are_two_segments_numbered_as_met():
@@ -47,3 +47,22 @@ def test_pieces_are_what_no_scale_divides():
     assert len(np.unique(coarse, axis=1).T) == coarse.shape[1] == fine.max() + 1
     first = np.unique(fine, return_index=True)[1]
     assert (np.diff(first) > 0).all()  # numbered as met
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.random.default_rng(0).uniform(0, 441, 5000),
+        np.random.default_rng(1).integers(0, 40, 5000),  # many equal
+        10.0 ** np.random.default_rng(2).uniform(-30, 2.6, 500),  # also below what is told apart by radix
+        np.zeros(10),
+        np.sqrt(np.arange(5000, 0, -1)),
+        100 + np.random.default_rng(3).integers(0, 9, 3000) * 2.0**-16,  # differ in the last bits alone
+    ],
+    ids=["even", "equal", "tiny", "none", "falling", "last bits"],
+)
+def test_edges_are_sorted_as_a_stable_sort_does(weights):
+    weights = weights.astype(np.float32)
+    found, edges = _sorted(weights, np.arange(len(weights), dtype=np.int32))
+    assert edges.tolist() == np.argsort(weights, kind="stable").tolist()
+    assert found.tolist() == np.sort(weights).tolist()
