@@ -192,14 +192,20 @@ def read_yaml(path: Path) -> Any:
     Raises UserError where the file is missing, unreadable or not YAML.
     """
     try:
-        return YAML(typ="safe", pure=True).load(path)
+        return parse_yaml(path, str(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); run from the project's folder") from error
+
+
+def parse_yaml(content: Path | str, place: str) -> Any:
+    """The same of a file, or of the text of one that messages call `place`."""
+    try:
+        return YAML(typ="safe", pure=True).load(content)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark else ""
+        line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{path}{place}: not valid YAML ({problem}); mend that line") from error
+        raise UserError(f"{place}{line}: not valid YAML ({problem}); mend that line") from error
 
 
 def load(
