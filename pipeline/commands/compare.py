@@ -48,10 +48,11 @@ def _table(rows: list[list[str]], header: list[str]) -> str:
 
 
 def _side_in_words(name: str, side: Figures, split: str) -> str:
-    commit = f" ({side['commit'][:7]})" if side["commit"] else ""
+    commit = side["commit"]
+    told = f" ({commit[:7]})" if commit and not commit.startswith(side["revision"]) else ""
     seeds = ", ".join(map(str, side["seeds"]))
     return (
-        f"{name}  {side['revision']}{commit}, {side['folder']}: {side['system']} on {split}, "
+        f"{name}  {side['revision']}{told}, {side['folder']}: {side['system']} on {split}, "
         f"seed{'s' if len(side['seeds']) > 1 else ''} {seeds}, {side['device']} in {side['precision']}"
     )
 

@@ -182,7 +182,7 @@ def test_a_lucky_seed_is_doubt_where_the_other_is_not(repository, compare):
 def test_parameters_that_differ_are_named_with_both_values(repository, compare):
     first = commit(repository, LOW)
     (repository.folder / "params.yaml").write_text("train: {alpha: 1, init: null}\nworlds: {}\n")
-    status, text = compare(first)
+    _, text = compare(first)
     assert "  train.alpha: 0.5 -> 1\n" in text
     assert "  train.seed: 0 -> (no such key)\n" in text
     assert "  train.init: (no such key) -> null\n" in text
