@@ -11,7 +11,7 @@ help:
 	@echo "make table NAME=... another table of tables/params.yaml"
 	@echo "make preset NAME=... [ROOT=/path/to/clips]   parameters of presets/NAME.yaml"
 	@echo "make test | lint    the tests | ruff and mypy"
-	@echo "$(BIN)/usol compare REV_A REV_B   whether B's metrics are better than A's; its exit status says so (no target: make's own would hide it)"
+	@echo "$(BIN)/usol compare A B   whether revision B's metrics are better than A's; the exit status says so"
 	@echo "make clean          remove what the stages made; make clean-scratch: only unfinished and superseded work"
 
 repro: setup

@@ -371,7 +371,7 @@ def _of_train(train: Train) -> Iterator[str]:
     if train.epochs == 0 and train.init is None:
         yield "train.epochs: got 0 with init null; accepted: 1 or more, or an init to evaluate"
     if train.init is not None and Path(os.path.normpath(train.init)).parts[:2] == ("data", "model"):
-        yield f"train.init: got {train.init}, which the stage train replaces; copy it, and name the copy"
+        yield f"train.init: got {train.init}, which the stage train replaces; accepted: a copy of it elsewhere"
     weights, layer = train.vision_weights, train.vision_layer
     if train.vision == "mobilenet_v2" and (layer is None or (weights is None) == (train.init is None)):
         accepted = "a weights file" if train.init is None else "null, as init brings the weights"

@@ -24,7 +24,7 @@ def card(settings: Train) -> Card:
 
 def test_a_system_is_loaded_as_it_was_saved(settings, card, tmp_path):
     torch.manual_seed(0)
-    system = checkpoints.new_system(settings, 64, (-40.0, 10.0), card.unit).eval()
+    system = checkpoints.new_system(settings, 64, (-40.7, 10.6), card.unit).eval()
     checkpoints.save(tmp_path, system, card)
     loaded, read_card = checkpoints.load(tmp_path)
     assert read_card == card
@@ -114,7 +114,7 @@ def test_init_is_named_by_its_content_and_not_by_its_place(settings, card, tmp_p
 def init(settings, card, tmp_path) -> Train:
     """Settings that begin with a checkpoint."""
     torch.manual_seed(0)
-    checkpoints.save(tmp_path, checkpoints.new_system(settings, 64, (-40.0, 10.0), card.unit), card)
+    checkpoints.save(tmp_path, checkpoints.new_system(settings, 64, (-40.5, 10.6), card.unit), card)
     return settings.model_copy(update={"init": str(tmp_path)})
 
 
@@ -125,7 +125,7 @@ def test_a_begun_system_has_the_weights_and_the_run_s_own_settings(init, tmp_pat
         torch.equal(a, b) for a, b in zip(begun.state_dict().values(), loaded.state_dict().values(), strict=True)
     )
     assert (begun.settings.alpha, begun.settings.temperature, begun.settings.unit) == (3, 0.5, 0.25)
-    assert float(begun.audio.mean) == -40
+    assert float(begun.audio.mean) == -40.5
 
 
 @pytest.mark.parametrize(
