@@ -11,6 +11,7 @@ help:
 	@echo "make table NAME=... another table of tables/params.yaml"
 	@echo "make preset NAME=... [ROOT=/path/to/clips]   parameters of presets/NAME.yaml"
 	@echo "make test | lint    the tests | ruff and mypy"
+	@echo "$(BIN)/usol compare A B   whether revision B's metrics are better than A's; the exit status says so"
 	@echo "make clean          remove what the stages made; make clean-scratch: only unfinished and superseded work"
 
 repro: setup

@@ -18,8 +18,9 @@ class SmallAudio(nn.Module):
 
     def __init__(self, mean: float = 0.0, deviation: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("deviation", torch.tensor(deviation))
+        # float32 also where a whole number is given: a loaded checkpoint's numbers take the type that stands here.
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
         widths = (1, 16, 32, 64, 96)
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(widths):

@@ -28,17 +28,25 @@ ORDER = Path("data/order.csv")
 def main() -> None:
     with stage("source") as params:
         reading = READERS[params.source.name](params.source)
+        if params.train.epochs:  # the stage train would say so too, but hours later; no out of this one follows from it
+            refuse_untrainable(reading, params.source)
         write(reading, params.source, OUT, ORDER)
+
+
+def refuse_untrainable(reading: Reading, source: Source) -> None:
+    """Raise UserError where no clip is in train."""
+    if not reading.splits["train"].clips:
+        n = sum(len(part.clips) for part in reading.splits.values())
+        raise UserError(
+            f"{source.root}: none of its {n} clips is in train; lower source.val_share and source.test_share, name "
+            "train in the column split of its clips.csv, put more clips there, or evaluate a trained checkpoint "
+            "(train.init, with epochs 0)"
+        )
 
 
 def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None:
     """Write the manifest of each split, what was rejected, sound vectors where there are any, and the order."""
     counts = {split: len(part.clips) for split, part in reading.splits.items()}
-    if not counts["train"]:
-        raise UserError(
-            f"{source.root}: none of its {sum(counts.values())} clips is in train; lower source.val_share and "
-            "source.test_share, name train in the column split of its clips.csv, or put more clips there"
-        )
     shutil.rmtree(out, ignore_errors=True)
     rejections = list(reading.rejections)
     for split, part in reading.splits.items():

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pipeline.foundation import checkpoints, manifest, shards
 from pipeline.foundation.batches import Augmentation, Clips, Folders
-from pipeline.foundation.checkpoints import Card, System, pretrained
+from pipeline.foundation.checkpoints import Card, System
 from pipeline.foundation.devices import device_of, precision_of
 from pipeline.foundation.engines import SCRATCH, alone
 from pipeline.foundation.errors import UserError
@@ -41,18 +41,23 @@ def main() -> None:
         finished = train(params.train, FRAMES, SOUNDS, BOTTOM_UP, params.runtime)
         shards.publish({name: finished / name for name in ("model.safetensors", "model.json")}, MODEL)
         write_whole(CURVE, (finished / CURVE.name).read_bytes())
-        log.info("train: %s -> %s, %s", summary(finished), MODEL, CURVE)
+        log.info("train: %s -> %s, %s", summary(finished, params.train), MODEL, CURVE)
 
 
 def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime: Runtime) -> Path:
-    """Train a system, or find that it is trained already; returns the folder of its checkpoint and its curve."""
+    """Train a system, or find that it is trained already; returns the folder of its checkpoint and its curve.
+
+    With no epoch it is the checkpoint of `init` that is given on, byte by byte, whatever clips there are to train on.
+    """
     device = device_of(runtime.device)
     run = Run(settings, device, precision_of(settings.precision, device))
-    features = kept_features(pretrained(settings), frames, runtime, device) if are_kept(settings) else None
+    features = None
+    if settings.epochs and are_kept(settings):
+        features = kept_features(checkpoints.frozen_network(settings), frames, runtime, device)
     folders = Folders(frames, sounds, bottom_up, features)
     clips = Clips([clip.clip_id for clip in manifest.read(SOURCE / "train").clips], folders, device)
     val = Clips([clip.clip_id for clip in manifest.read(SOURCE / "val").clips], folders, device)
-    if len(clips.clip_ids) < 2:
+    if settings.epochs and len(clips.clip_ids) < 2:
         raise UserError(
             f"{SOURCE / 'train'}: {len(clips.clip_ids)} usable clips to train on, and a system needs 2 to tell sounds "
             "apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
@@ -62,7 +67,10 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
         if not finished.exists():
             unfinished = finished.with_name(f"{finished.name}.unfinished")
             unfinished.mkdir(parents=True, exist_ok=True)
-            _train(run, clips, val, unfinished)
+            if settings.epochs:
+                _train(run, clips, val, unfinished)
+            else:
+                _give_on(settings, clips, unfinished)
             unfinished.rename(finished)
     return finished
 
@@ -82,11 +90,24 @@ class Run:
         return shards.fingerprint("train", VERSION, settings, self.device.type, self.precision, data)
 
 
+def _give_on(settings: Train, clips: Clips, folder: Path) -> None:
+    """Leave the checkpoint of `init` in `folder`, once it is known to fit, and a curve without an epoch."""
+    assert settings.init is not None  # params.yaml has one with epochs 0
+    checkpoints.begun_system(settings, clips.sound_size, clips.unit)
+    for name in checkpoints.FILES:
+        write_whole(folder / name, (Path(settings.init) / name).read_bytes())
+    manifest.write_rows(folder / CURVE.name, ("epoch", "loss", "val_loss"), [])
+
+
 def _train(run: Run, clips: Clips, val: Clips, folder: Path) -> None:
     """Train from where `folder` left off; leaves the checkpoint and the curve there."""
     settings = run.settings
     torch.manual_seed(settings.seed)
-    system = checkpoints.new_system(settings, clips.sound_size, clips.sound_statistics(), clips.unit).to(run.device)
+    if settings.init is None:
+        system = checkpoints.new_system(settings, clips.sound_size, clips.sound_statistics(), clips.unit)
+    else:
+        system = checkpoints.begun_system(settings, clips.sound_size, clips.unit)
+    system = system.to(run.device)
     system.half_networks = run.precision == "bfloat16"
     _tell_share(system, clips, settings)
     optimizer = torch.optim.Adam([p for p in system.parameters() if p.requires_grad], lr=settings.lr)
@@ -192,10 +213,13 @@ def _save_whole(content: dict[str, object], path: Path) -> None:
     temporary.replace(path)
 
 
-def summary(finished: Path) -> str:
+def summary(finished: Path, settings: Train) -> str:
     """One line on a finished run."""
     card = json.loads((finished / "model.json").read_text())
-    return f"{card['train']['system']} on {card['n_clips']} clips, {card['train']['epochs']} epochs"
+    trained = f"{card['train']['system']} on {card['n_clips']} clips, {card['train']['epochs']} epochs"
+    if settings.init is None:
+        return trained
+    return f"{trained}, from {settings.init}" if settings.epochs else f"{settings.init} as it is: {trained}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import PARAMS_FILE, Params, load, world_of
 
 DATA = Path("data")
+CHECKPOINT = ("model.safetensors", "model.json")  # as foundation/checkpoints.py has it, which imports torch
 
 
 def run(table: str | None) -> None:
@@ -29,7 +30,7 @@ def run(table: str | None) -> None:
             device_of(params.runtime.device)
     except UserError as error:
         sys.exit(str(error))
-    problems = [*_unwritable(), *_of_root(params), *_of_weights(params)]
+    problems = [*_unwritable(), *_of_root(params), *_of_weights(params), *_of_init(params)]
     if problems:
         sys.exit("\n".join(problems))
     print(f"{PARAMS_FILE}: every key is known and its value accepted")
@@ -85,6 +86,16 @@ def _of_weights(params: Params) -> Iterator[str]:
     weights = params.train.vision_weights
     if weights is not None and not Path(weights).is_file():
         yield f"{PARAMS_FILE}: train.vision_weights: {weights} does not exist; put the file there, or name another"
+
+
+def _of_init(params: Params) -> Iterator[str]:
+    init = params.train.init
+    missing = [] if init is None else [name for name in CHECKPOINT if not (Path(init) / name).is_file()]
+    if missing:
+        yield (
+            f"{PARAMS_FILE}: train.init: {init} has no {' and no '.join(missing)}; name the folder of an exported "
+            "checkpoint, such as a copy of data/model"
+        )
 
 
 def _told(params: Params) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,19 @@ from model.vision import MobileNetV2, Padding, SmallVision
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.files import digest, write_whole
 from pipeline.foundation.params import Train
+from pipeline.foundation.shards import fingerprint
 
 SYSTEMS = {"usol": Usol}
 System = Usol
+FILES = ("model.safetensors", "model.json")
+NETWORKS = ("system", "correspondence", "vision", "vision_layer", "audio")  # keys of train that say what is computed
 
 
 @dataclass(frozen=True)
 class Card:
     """What a checkpoint says of itself; no times, no places."""
 
-    train: dict[str, Any]  # the group of params.yaml that made it; of a weights file the hash, not the path
+    train: dict[str, Any]  # the group of params.yaml that made it; of weights and init the hash, not the path
     padding: Padding | None  # of a MobileNetV2: which of the two it was trained with
     sound_size: int  # mel bands, or numbers of a vector
     unit: float  # the step in which its maps count boxes
@@ -37,12 +40,53 @@ class Card:
 
 def new_system(settings: Train, sound_size: int, sound_statistics: tuple[float, float], unit: float) -> System:
     """An untrained system, its visual network with the weights that the settings name. Draws from torch's generator."""
-    if settings.vision == "small":
-        return _build(settings, SmallVision(), sound_size, sound_statistics, unit)
-    network = pretrained(settings)
-    for parameter in network.parameters():
+    vision = SmallVision() if settings.vision == "small" else pretrained(settings)
+    return _frozen(_build(settings, vision, sound_size, sound_statistics, unit), settings)
+
+
+def begun_system(settings: Train, sound_size: int, unit: float) -> System:
+    """The checkpoint of `train.init` under the settings of another run; sounds stay normalised as it knows them.
+
+    Raises UserError where there is none, or its networks are others than the settings name.
+    """
+    system, card = _init(settings)
+    if card.sound_size != sound_size:
+        what = "numbers of a vector" if settings.audio == "vectors" else "mel bands"
+        raise UserError(
+            f"params.yaml: train.init: {settings.init} hears {card.sound_size} {what}, and data/sounds has "
+            f"{sound_size}; name a checkpoint that was trained on as many"
+        )
+    system.settings = _settings(settings, unit)
+    return _frozen(system, settings)
+
+
+def frozen_network(settings: Train) -> MobileNetV2:
+    """The visual network that a run with `freeze_vision` begins with and keeps."""
+    if settings.init is None:
+        return pretrained(settings)
+    vision = _init(settings)[0].vision
+    assert isinstance(vision, MobileNetV2)  # params.yaml lets nothing else be frozen
+    return vision
+
+
+def _init(settings: Train) -> tuple[System, Card]:
+    assert settings.init is not None
+    system, card = load(Path(settings.init), "name the folder of another one in train.init")
+    theirs = Train.model_validate(card.train)
+    if other := [key for key in NETWORKS if getattr(settings, key) != getattr(theirs, key)]:
+        keys = ", ".join(f"train.{key}" for key in other)
+        got, has = (", ".join(str(getattr(group, key)) for key in other) for group in (settings, theirs))
+        raise UserError(
+            f"params.yaml: {keys}: got {got}, but the checkpoint of train.init, {settings.init}, has {has}; "
+            "set what it has, or name another"
+        )
+    return system, card
+
+
+def _frozen(system: System, settings: Train) -> System:
+    for parameter in system.vision.parameters():
         parameter.requires_grad_(not settings.freeze_vision)
-    return _build(settings, network, sound_size, sound_statistics, unit)
+    return system
 
 
 def _build(
@@ -53,9 +97,12 @@ def _build(
     unit: float,
 ) -> System:
     audio = SmallAudio(*sound_statistics) if settings.audio == "small" else GivenVector(sound_size)
+    return SYSTEMS[settings.system](vision, audio, _settings(settings, unit))
+
+
+def _settings(settings: Train, unit: float) -> Settings:
     names = ("correspondence", "alpha", "t", "t_share", "temperature", "distance_temperature")
-    chosen = Settings(**{name: getattr(settings, name) for name in names}, unit=unit)
-    return SYSTEMS[settings.system](vision, audio, chosen)
+    return Settings(**{name: getattr(settings, name) for name in names}, unit=unit)
 
 
 def pretrained(settings: Train) -> MobileNetV2:
@@ -83,8 +130,20 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def without_places(settings: Train) -> dict[str, Any]:
-    """The settings as plain values, with a hash of the weights file's content in place of its path."""
+    """The settings as plain values, with hashes of the content of weights and init in place of their paths.
+
+    Without `init` where it is null: what was trained before there was such a key keeps its name in scratch.
+    """
     plain = settings.model_dump()
+    del plain["init"]
+    if settings.init is not None:
+        folder = Path(settings.init)
+        if missing := [name for name in FILES if not (folder / name).is_file()]:
+            raise UserError(
+                f"params.yaml: train.init: {folder} has no {' and no '.join(missing)}; name the folder of an exported "
+                "checkpoint, such as a copy of data/model"
+            )
+        plain["init"] = fingerprint(*(digest(folder / name) for name in FILES))
     if settings.vision_weights is not None:
         path = Path(settings.vision_weights)
         _weights_file(path)
@@ -107,20 +166,19 @@ def save(folder: Path, system: System, card: Card) -> None:
     write_whole(folder / "model.json", json.dumps(asdict(card), indent=2, sort_keys=True) + "\n")
 
 
-def load(folder: Path) -> tuple[System, Card]:
-    """A trained system and what it says of itself."""
+def load(folder: Path, advice: str = "run `dvc repro train`") -> tuple[System, Card]:
+    """A trained system and what it says of itself; `advice` is what to do where it cannot be read."""
     try:
         card = Card(**json.loads((folder / "model.json").read_text()))
+        card = replace(card, train={"init": None} | card.train)
         settings = Train.model_validate(card.train)
-        tensors = load_file(folder / "model.safetensors")
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise UserError(f"{folder}: no readable checkpoint ({_first_line(error)}); run `dvc repro train`") from error
-    vision: SmallVision | MobileNetV2 = SmallVision()
-    if card.padding is not None:
-        assert settings.vision_layer  # params.yaml has one with mobilenet_v2
-        vision = MobileNetV2(settings.vision_layer, card.padding)
-    system = _build(settings, vision, card.sound_size, (0, 1), card.unit)
-    system.load_state_dict(tensors)
+        vision: SmallVision | MobileNetV2 = SmallVision()
+        if card.padding is not None and settings.vision_layer is not None:
+            vision = MobileNetV2(settings.vision_layer, card.padding)
+        system = _build(settings, vision, card.sound_size, (0, 1), card.unit)
+        system.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{folder}: no readable checkpoint ({_first_line(error)}); {advice}") from error
     return system.eval(), card
 
 

@@ -110,23 +110,31 @@ def read_rows(path: Path, needed: Iterable[str]) -> Iterator[tuple[int, dict[str
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            missing = [name for name in needed if name not in header]
-            if missing:
-                raise UserError(f"{path}: no column {', '.join(missing)}; its header is: {', '.join(header)}")
-            for cells in reader:
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    raise UserError(
-                        f"{path}:{reader.line_num}: {len(cells)} cells under a header of {len(header)}; mend that row"
-                    )
-                yield reader.line_num, dict(zip(header, cells, strict=True))
+            yield from rows_of(file, needed, str(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); bring it back or change its rights") from error
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a UTF-8 CSV file ({error}); save it as one") from error
+
+
+def rows_of(lines: Iterable[str], needed: Iterable[str], place: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The same of the lines of a CSV file that messages call `place`."""
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, [])
+        missing = [name for name in needed if name not in header]
+        if missing:
+            raise UserError(f"{place}: no column {', '.join(missing)}; its header is: {', '.join(header)}")
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{place}:{reader.line_num}: {len(cells)} cells under a header of {len(header)}; mend that row"
+                )
+            yield reader.line_num, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{place}: not a UTF-8 CSV file ({error}); save it as one") from error
 
 
 def header_of(path: Path) -> list[str]:

@@ -144,7 +144,8 @@ class Train(Group):
     temperature: Positive
     distance_temperature: Positive
     augment: Literal["none", "flips", "strong"]
-    epochs: Count
+    init: str | None
+    epochs: Natural
     batch: Annotated[int, Field(ge=2)]
     lr: Positive
     precision: Literal["auto", "float32", "bfloat16"]
@@ -192,14 +193,20 @@ def read_yaml(path: Path) -> Any:
     Raises UserError where the file is missing, unreadable or not YAML.
     """
     try:
-        return YAML(typ="safe", pure=True).load(path)
+        return parse_yaml(path, str(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); run from the project's folder") from error
+
+
+def parse_yaml(content: Path | str, place: str) -> Any:
+    """The same of a file, or of the text of one that messages call `place`."""
+    try:
+        return YAML(typ="safe", pure=True).load(content)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark else ""
+        line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{path}{place}: not valid YAML ({problem}); mend that line") from error
+        raise UserError(f"{place}{line}: not valid YAML ({problem}); mend that line") from error
 
 
 def load(
@@ -299,7 +306,7 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
     source, attend = _valid(Source, raw, "source"), _valid(Attend, raw, "attend")
     train, listen = _valid(Train, raw, "train"), _valid(Listen, raw, "listen")
     if source:
-        yield from _of_source(source)
+        yield from _of_source(source, trains=train is None or train.epochs > 0)
     if attend and isinstance(proposers := raw.get("proposers"), Mapping):
         yield from _of_attend(attend, proposers)
     runtime = _valid(Runtime, raw, "runtime")
@@ -323,11 +330,12 @@ def _valid(model: type[G], raw: Mapping[str, object], name: str) -> G | None:
         return None  # each of its mistakes is told already
 
 
-def _of_source(source: Source) -> Iterator[str]:
-    if source.val_share + source.test_share >= 1:
+def _of_source(source: Source, trains: bool) -> Iterator[str]:
+    shares = source.val_share + source.test_share
+    if shares > 1 or (shares == 1 and trains):  # with nothing to train, all clips may be there to test
         yield (
             f"source.val_share, source.test_share: got {source.val_share:g} and {source.test_share:g}, "
-            "which leave nothing to train on; accepted: a sum below 1"
+            "which leave nothing to train on; accepted: a sum below 1, or of 1 with train.epochs 0"
         )
     if world_of(source.root) != world_of(source.watch):
         yield (
@@ -360,12 +368,18 @@ def _of_attend(attend: Attend, proposers: Mapping[str, object]) -> Iterator[str]
 def _of_train(train: Train) -> Iterator[str]:
     if (train.t is None) == (train.t_share is None):
         yield f"train.t, train.t_share: got {train.t} and {train.t_share}; accepted: one of them, the other null"
-    if train.vision == "mobilenet_v2" and (train.vision_weights is None or train.vision_layer is None):
+    if train.epochs == 0 and train.init is None:
+        yield "train.epochs: got 0 with init null; accepted: 1 or more, or an init to evaluate"
+    if train.init is not None and Path(os.path.normpath(train.init)).parts[:2] == ("data", "model"):
+        yield f"train.init: got {train.init}, which the stage train replaces; accepted: a copy of it elsewhere"
+    weights, layer = train.vision_weights, train.vision_layer
+    if train.vision == "mobilenet_v2" and (layer is None or (weights is None) == (train.init is None)):
+        accepted = "a weights file" if train.init is None else "null, as init brings the weights"
         yield (
-            f"train.vision_weights, train.vision_layer: got {train.vision_weights} and {train.vision_layer}; "
-            "accepted with vision mobilenet_v2: a weights file, and features.13 or features.17"
+            f"train.vision_weights, train.vision_layer: got {weights} and {layer}; "
+            f"accepted with vision mobilenet_v2: {accepted}, and features.13 or features.17"
         )
-    if train.vision == "small" and (train.vision_weights or train.vision_layer or train.freeze_vision):
+    if train.vision == "small" and (weights or layer or train.freeze_vision):
         yield (
             "train.vision_weights, train.vision_layer, train.freeze_vision: set for vision small, which has no weights "
             "to load or to freeze; accepted: null, null, false"

@@ -45,6 +45,18 @@ def test_nothing_to_train_on_is_told(project):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_checkpoint_that_is_only_evaluated_needs_nothing_to_train_on(project):
+    root = project.folder / "videos"
+    root.mkdir()
+    write_media(root / "a.mp4", greys(2), tone(1))
+    shares = {"test_share": 1.0, "val_share": 0.0}
+    project.set({"worlds": {}, "source": {"root": "videos", "watch": "videos", **shares}})
+    project.set({"train": {"init": "weights/world", "epochs": 0}})
+    done = project.stage("source")
+    assert "source: 0 train, 0 val, 1 test clips" in done.stderr
+    assert manifest.read(project.folder / "data/source/train").clips == ()
+
+
 def test_vectors_of_the_source_are_stored_by_clip(tmp_path):
     clips = (Clip("b", media="b.mp4", group="b"), Clip("a", media="a.mp4", group="a"))
     empty = Manifest((), ())

@@ -1,21 +1,25 @@
 import csv
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from model.vision import MobileNetV2
-from pipeline import train
-from pipeline.foundation import shards
+from pipeline import evaluate, train
+from pipeline.foundation import checkpoints, shards
+from pipeline.foundation.batches import Folders
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import load
+from pipeline.foundation.shards import Shards
 
 
 def model_bytes(project) -> dict[str, bytes]:
@@ -141,6 +145,117 @@ def test_a_frozen_network_that_is_augmented_is_not_kept(prepared, weights):
     }
     run(**network, augment="flips", epochs=1)
     assert not Path(".scratch/features").exists()
+
+
+@pytest.fixture
+def exported(prepared) -> str:
+    """A checkpoint that was trained here, as an exported folder."""
+    shutil.copytree(run(epochs=1, seed=5), "weights/here")
+    return "weights/here"
+
+
+def without_clips(project, *splits: str) -> None:
+    for split in splits:
+        listing = project.folder / f"data/source/{split}/clips.csv"
+        listing.write_text(listing.read_text().splitlines(keepends=True)[0])
+
+
+def test_no_epoch_gives_the_checkpoint_on_as_it_is(prepared, exported):
+    before = run(init=exported, epochs=0)
+    for name in checkpoints.FILES:
+        assert (before / name).read_bytes() == Path(exported, name).read_bytes()
+    assert (before / "train.csv").read_text() == "epoch,loss,val_loss\n"
+    assert "as it is: usol on 12 clips, 1 epochs" in train.summary(
+        before, load(overrides={"train": {"init": exported, "epochs": 0}}).train
+    )
+
+
+@pytest.mark.slow
+def test_no_epoch_needs_nothing_to_train_on_and_is_evaluated_with_equal_heat(prepared, exported):
+    params = load()
+    folders = Folders(evaluate.FRAMES, evaluate.SOUNDS, evaluate.BOTTOM_UP)
+    theirs = evaluate.look(params.evaluate, Path(exported), folders, params.runtime)
+    without_clips(prepared, "train", "val")
+    (prepared.folder / "data/source/train/boxes.csv").write_text("clip_id,annotator,x0,y0,x1,y1,label,sounding\n")
+    prepared.set({"train": {"init": exported, "epochs": 0}})
+    done = prepared.stage("train")
+    assert f"train: {exported} as it is: usol on 12 clips, 1 epochs -> data/model" in done.stderr
+    prepared.stage("evaluate")
+    ours = Shards(prepared.folder / "data/heat")
+    for i, clip in enumerate(theirs.clips):
+        assert np.array_equal(ours.read(clip.clip_id, "right"), theirs.right[i])
+    figures = json.loads((prepared.folder / "data/metrics/eval.json").read_text())
+    assert figures["seed"] == 5
+    assert "prior" not in figures["baselines"]
+
+
+def test_training_from_a_checkpoint_begins_with_its_weights(prepared, exported):
+    barely = run(init=exported, epochs=1, lr=1e-9)
+    begun, ours = (load_file(folder / "model.safetensors") for folder in (Path(exported), barely))
+    for name, tensor in begun.items():
+        torch.testing.assert_close(ours[name], tensor, atol=1e-6, rtol=0)
+    assert any(not torch.equal(ours[name], tensor) for name, tensor in begun.items())
+    further = curve(run(init=exported, epochs=3, seed=6))
+    anew = curve(run(epochs=3, seed=6))
+    assert further[0]["loss"] < anew[0]["loss"]
+    card = json.loads((barely / "model.json").read_text())
+    assert len(card["train"]["init"]) == 32  # what it began with, by content
+    assert checkpoints.load(barely)[1].n_clips == 12
+
+
+def test_another_checkpoint_to_begin_with_is_another_run(prepared, exported):
+    first = run(init=exported, epochs=1)
+    shutil.copytree(exported, "weights/copy")
+    assert run(init="weights/copy", epochs=1) == first
+    shutil.copytree(run(epochs=1, seed=8), "weights/other")
+    assert run(init="weights/other", epochs=1) != first != run(epochs=1)
+
+
+def test_a_run_from_a_checkpoint_goes_on_where_it_was(prepared, exported, monkeypatch):
+    whole = run(init=exported, epochs=3)
+    expected = (whole / "model.safetensors").read_bytes(), (whole / "train.csv").read_bytes()
+    shutil.rmtree(whole)
+    done = []
+    real_epoch = train._train_epoch
+
+    def dies_in_the_third(*arguments):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return real_epoch(*arguments)
+
+    monkeypatch.setattr(train, "_train_epoch", dies_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(init=exported, epochs=3)
+    monkeypatch.setattr(train, "_train_epoch", real_epoch)
+    resumed = run(init=exported, epochs=3)
+    assert ((resumed / "model.safetensors").read_bytes(), (resumed / "train.csv").read_bytes()) == expected
+
+
+def test_a_checkpoint_that_does_not_fit_is_told_before_it_is_given_on(prepared, exported):
+    with pytest.raises(UserError, match=r"train.correspondence: got as_coded, but the checkpoint of train.init"):
+        run(init=exported, epochs=0, correspondence="as_coded")
+    with pytest.raises(UserError, match=r"train.init: nowhere has no model.safetensors and no model.json"):
+        run(init="nowhere", epochs=0)
+
+
+def test_training_from_a_checkpoint_needs_clips_to_train_on(prepared, exported):
+    without_clips(prepared, "train")
+    with pytest.raises(UserError, match="0 usable clips to train on, and a system needs 2"):
+        run(init=exported, epochs=1)
+
+
+@pytest.mark.slow
+def test_a_frozen_network_of_a_checkpoint_is_kept_and_needs_no_weights_file(prepared, weights):
+    network = {"vision": "mobilenet_v2", "vision_layer": "features.13", "freeze_vision": True, "augment": "none"}
+    shutil.copytree(run(**network, vision_weights=weights, epochs=1), "weights/frozen")
+    features = set(Path(".scratch/features").iterdir())
+    finished = run(**network, init="weights/frozen", epochs=1)
+    assert set(Path(".scratch/features").iterdir()) == features  # the same network sees the same
+    begun, ours = (load_file(Path(folder, "model.safetensors")) for folder in ("weights/frozen", finished))
+    seen = [name for name in begun if name.startswith("vision.")]
+    assert seen
+    assert all(torch.equal(begun[name], ours[name]) for name in seen)
 
 
 def test_fewer_than_two_clips_are_told(prepared, monkeypatch):

@@ -59,6 +59,20 @@ def test_weights_that_are_not_there_are_told(project):
     )
 
 
+def test_a_checkpoint_that_is_not_there_is_told(project):
+    project.set({"train": {"init": "weights/world"}})
+    assert told(project) == (
+        "params.yaml: train.init: weights/world has no model.safetensors and no model.json; name the folder of an "
+        "exported checkpoint, such as a copy of data/model\n"
+    )
+    folder = project.folder / "weights/world"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text("{}")
+    assert "weights/world has no model.safetensors; name" in told(project)
+    (folder / "model.safetensors").write_text("")
+    assert project.run("usol", "check").returncode == 0
+
+
 def test_a_root_that_holds_the_project_is_told(project):
     project.set({"worlds": {}, "source": {"root": ".", "watch": "."}})
     assert "source.root: . holds, or lies in, what the stages write" in told(project)

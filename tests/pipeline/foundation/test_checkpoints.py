@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def card(settings: Train) -> Card:
 
 def test_a_system_is_loaded_as_it_was_saved(settings, card, tmp_path):
     torch.manual_seed(0)
-    system = checkpoints.new_system(settings, 64, (-40.0, 10.0), card.unit).eval()
+    system = checkpoints.new_system(settings, 64, (-40.7, 10.6), card.unit).eval()
     checkpoints.save(tmp_path, system, card)
     loaded, read_card = checkpoints.load(tmp_path)
     assert read_card == card
@@ -83,6 +84,81 @@ def test_a_weights_file_that_is_none_is_told_by_name(settings, tmp_path, content
 def test_a_missing_weights_file_is_told(settings, tmp_path):
     with pytest.raises(UserError, match="does not exist; put the file there"):
         checkpoints.pretrained(with_weights(settings, tmp_path / "x.safetensors"))
+
+
+def test_a_run_without_init_is_named_and_told_as_before_there_was_one(settings):
+    assert "init" not in checkpoints.without_places(settings)
+
+
+def test_a_checkpoint_that_was_made_before_there_was_init_is_read(settings, card, tmp_path):
+    made_before = {key: value for key, value in card.train.items() if key != "init"}
+    system = checkpoints.new_system(settings, 64, (0, 1), 0)
+    checkpoints.save(tmp_path, system, dataclasses.replace(card, train=made_before))
+    assert checkpoints.load(tmp_path)[1] == card
+
+
+def test_init_is_named_by_its_content_and_not_by_its_place(settings, card, tmp_path):
+    def named(folder: str) -> str:
+        return checkpoints.without_places(settings.model_copy(update={"init": str(tmp_path / folder)}))["init"]
+
+    system = checkpoints.new_system(settings, 64, (0, 1), 0)
+    for folder, unit in (("a", 0.0), ("b", 0.0), ("c", 0.5)):
+        (tmp_path / folder).mkdir()
+        checkpoints.save(tmp_path / folder, system, dataclasses.replace(card, unit=unit))
+    assert named("a") == named("b") != named("c")
+    with pytest.raises(UserError, match=r"train.init: .*/d has no model.safetensors and no model.json; name the fol"):
+        named("d")
+
+
+@pytest.fixture
+def init(settings, card, tmp_path) -> Train:
+    """Settings that begin with a checkpoint."""
+    torch.manual_seed(0)
+    checkpoints.save(tmp_path, checkpoints.new_system(settings, 64, (-40.5, 10.6), card.unit), card)
+    return settings.model_copy(update={"init": str(tmp_path)})
+
+
+def test_a_begun_system_has_the_weights_and_the_run_s_own_settings(init, tmp_path):
+    loaded, _ = checkpoints.load(tmp_path)
+    begun = checkpoints.begun_system(init.model_copy(update={"alpha": 3.0, "temperature": 0.5}), 64, 0.25)
+    assert all(
+        torch.equal(a, b) for a, b in zip(begun.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )
+    assert (begun.settings.alpha, begun.settings.temperature, begun.settings.unit) == (3, 0.5, 0.25)
+    assert float(begun.audio.mean) == -40.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"audio": "vectors"}, r"train.audio: got vectors, but the checkpoint of train.init, .*, has small; set"),
+        (
+            {"vision": "mobilenet_v2", "vision_layer": "features.13", "correspondence": "as_coded"},
+            r"train.correspondence, train.vision, train.vision_layer: got as_coded, mobilenet_v2, features.13, but .*"
+            "has own_attention, small, None; set what it has",
+        ),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_told_by_the_keys_that_differ(init, changes, told):
+    with pytest.raises(UserError, match=told):
+        checkpoints.begun_system(init.model_copy(update=changes), 64, 0)
+
+
+def test_a_checkpoint_that_hears_something_else_is_told(init):
+    with pytest.raises(UserError, match="hears 64 mel bands, and data/sounds has 80; name a checkpoint"):
+        checkpoints.begun_system(init, 80, 0)
+
+
+@pytest.mark.parametrize("changes", [{"vision": "mobilenet_v2"}, {"correspondence": "as_coded"}])
+def test_a_checkpoint_whose_two_files_disagree_is_told(init, tmp_path, changes):
+    card = json.loads((tmp_path / "model.json").read_text())
+    card["train"] |= changes
+    if "vision" in changes:
+        card |= {"padding": "same"}
+        card["train"]["vision_layer"] = "features.13"
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match=r"no readable checkpoint \(Error.*; name the folder of another one in train.i"):
+        checkpoints.begun_system(init, 64, 0)
 
 
 def test_a_card_says_nothing_of_when_or_where(card):

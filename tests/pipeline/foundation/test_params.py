@@ -42,9 +42,14 @@ def test_a_whole_number_may_be_written_as_a_real_one(raw):
 @pytest.mark.parametrize(
     ("group", "key", "value", "line"),
     [
-        ("train", "epochs", "many", "params.yaml: train.epochs: got 'many'; accepted: a whole number, >= 1"),
-        ("train", "epochs", 0, "params.yaml: train.epochs: got 0; accepted: a whole number, >= 1"),
-        ("train", "epochs", 2.5, "params.yaml: train.epochs: got 2.5; accepted: a whole number, >= 1"),
+        ("train", "epochs", "many", "params.yaml: train.epochs: got 'many'; accepted: a whole number, >= 0"),
+        (
+            "train",
+            "epochs",
+            0,
+            "params.yaml: train.epochs: got 0 with init null; accepted: 1 or more, or an init to evaluate",
+        ),
+        ("train", "epochs", 2.5, "params.yaml: train.epochs: got 2.5; accepted: a whole number, >= 0"),
         ("train", "lr", True, "params.yaml: train.lr: got True; accepted: a number, > 0"),
         ("train", "lr", float("nan"), "params.yaml: train.lr: got nan; accepted: a number, > 0"),
         ("train", "freeze_vision", 1, "params.yaml: train.freeze_vision: got 1; accepted: true or false"),
@@ -157,6 +162,14 @@ def test_exactly_one_of_t_and_t_share(raw):
         ({"attend": {"proposer": "other"}}, "attend.proposer"),
         ({"train": {"vision": "mobilenet_v2"}}, "train.vision_weights"),
         ({"train": {"freeze_vision": True}}, "train.vision_weights"),
+        ({"train": {"vision": "mobilenet_v2", "init": "w"}}, "train.vision_weights"),
+        (
+            {"train": {"vision": "mobilenet_v2", "vision_layer": "features.13", "vision_weights": "x", "init": "w"}},
+            "train.vision_weights",
+        ),
+        ({"train": {"init": "data/model"}}, "train.init"),
+        ({"train": {"init": "./data//model/"}}, "train.init"),
+        ({"source": {"val_share": 0.6, "test_share": 0.6}, "train": {"init": "w", "epochs": 0}}, "source.val_share"),
         ({"train": {"audio": "vectors"}}, "train.audio"),
         ({"listen": {"features": "vectors"}, "train": {"audio": "vectors"}}, "listen.features"),
     ],
@@ -167,6 +180,12 @@ def test_mistakes_that_no_key_makes_alone(raw, changes, key):
     (line,) = mistakes(raw)
     assert line.startswith(f"params.yaml: {key}")
     assert "accepted" in line
+
+
+def test_a_checkpoint_to_begin_with_stands_for_weights_and_for_epochs(raw):
+    raw["train"] |= {"init": "weights/world", "epochs": 0, "vision": "mobilenet_v2", "vision_layer": "features.13"}
+    raw["source"] |= {"val_share": 0, "test_share": 1}
+    assert check(raw).train.epochs == 0
 
 
 def test_overrides_replace_single_keys():
