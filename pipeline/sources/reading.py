@@ -65,10 +65,13 @@ def root_folder(source: Source) -> Path:
     return root
 
 
-def split_up(clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]]) -> dict[Split, Manifest]:
+def split_up(
+    clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]], *, groups_may_cross: bool = False
+) -> dict[Split, Manifest]:
     """Clips and boxes by split, ordered by clip_id; each comes with the place that a message should name.
 
-    Raises UserError for a clip_id that occurs twice, a group in two splits, or a box of no clip.
+    Raises UserError for a clip_id that occurs twice, a box of no clip, or a group in two splits, unless the groups may
+    cross: a set whose own lists do that is read as they say.
     """
     split_of: dict[str, Split] = {}
     split_of_its_group: dict[str, Split] = {}
@@ -76,7 +79,7 @@ def split_up(clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str
     for place, split, clip in sorted(clips, key=lambda listed: listed[2].clip_id):
         if clip.clip_id in split_of:
             raise UserError(f"{place}: clip_id {clip.clip_id} occurs twice; name each clip once")
-        if split_of_its_group.setdefault(clip.group, split) != split:
+        if split_of_its_group.setdefault(clip.group, split) != split and not groups_may_cross:
             raise UserError(
                 f"{place}: clip {clip.clip_id} is in {split}, others of its group {clip.group!r} in "
                 f"{split_of_its_group[clip.group]}; put the whole group into one split"
