@@ -101,20 +101,21 @@ def read(source: Source) -> Reading:
     boxes, silent = _boxes(root, subset, rejections)
     clips: list[tuple[str, Split, Clip]] = []
     boxed: list[tuple[str, Box]] = []
+    unused = {*boxes, *silent}
     for row in rows:
         for second in range(1, SECONDS + 1):
             name = f"{row.name}_{second}"
-            box, is_silent = boxes.pop(name, None), name in silent
-            clip = _clip(root, subset, row, second, is_silent)
+            unused.discard(name)
+            clip = _clip(root, subset, row, second, name in silent)
             clips.append((path.name, row.split, clip))
-            if box and not clip.negative:
-                boxed.append((path.name, Box(clip.clip_id, "", *box, row.label)))
-    for name in boxes:
+            if name in boxes and not clip.negative:
+                boxed.append((path.name, Box(clip.clip_id, "", *boxes[name], row.label)))
+    for name in sorted(unused):
         rejections.append(Rejection(named(name), subset.boxes, f"box of no clip of {path.name}"))
     if n_silent := sum(clip.negative for _, _, clip in clips):
         words = "source: in %d of %d seconds nothing in sight sounds: negative, without mask and box"
         log.info(words, n_silent, len(clips))
-    return Reading(split_up(clips, boxed, groups_may_cross=True), rejections)
+    return Reading(split_up(clips, boxed, whole_groups=False), rejections)
 
 
 def _list(root: Path) -> tuple[Path, Subset]:

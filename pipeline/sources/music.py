@@ -85,26 +85,35 @@ def read(source: Source) -> Reading:
             f"{', '.join(VIDEO_LISTS)} there"
         )
     media = Media(root)
-    moments = sorted({*annotated.boxes, *annotated.masks}, key=lambda moment: moment.name)
-    labels = _labels(annotated, classes)
-    clips: list[tuple[str, Split, Clip]] = [
-        ("", "test", media.clip(moment, labels.get(moment.video, ""), annotated.masks.get(moment, "")))
-        for moment in moments
-    ]
-    tested = {moment.video for moment in moments}
+    clips, boxes = _tested(root, annotated, _labels(annotated, classes), media)
+    tested = {moment.video for moment in {*annotated.boxes, *annotated.masks}}
     for video, (label, path) in classes.items():
         if video not in tested:
             split: Split = "val" if fraction(source.seed, "split", video) < source.val_share else "train"
             found = list(media.clips(video, label))
-            clips += [("", split, clip) for clip in found]
+            clips += [(path, split, clip) for clip in found]
             if not found:
                 annotated.reject(video, path, "to train on, but neither its film nor its stills with sound are there")
-    boxes = [
-        ("", Box(moment.clip_id, "", *corners, instrument))
-        for moment, found_boxes in annotated.boxes.items()
-        for instrument, corners in found_boxes
-    ]
     return Reading(split_up(clips, boxes), annotated.rejections)
+
+
+def _tested(
+    root: Path, annotated: Annotated, labels: dict[str, str], media: Media
+) -> tuple[list[tuple[str, Split, Clip]], list[tuple[str, Box]]]:
+    """The annotated frames and their boxes, each with the place that a message should name."""
+    clips: list[tuple[str, Split, Clip]] = []
+    boxes: list[tuple[str, Box]] = []
+    for moment in sorted({*annotated.boxes, *annotated.masks}, key=lambda moment: moment.name):
+        mask = annotated.masks.get(moment, "")
+        try:
+            clip = media.clip(moment, labels.get(moment.video, ""), mask)
+        except Faulty as fault:
+            annotated.reject(moment.name, mask, fault)
+            continue
+        clips.append((str(root), "test", clip))
+        of_clip = annotated.boxes.get(moment, [])
+        boxes += [(str(root), Box(clip.clip_id, "", *corners, label)) for label, corners in of_clip]
+    return clips, boxes
 
 
 def annotations(root: Path) -> Annotated:
@@ -119,7 +128,9 @@ def annotations(root: Path) -> Annotated:
     for path in sorted((root / "masks").rglob("*.png")):
         mask = path.relative_to(root).as_posix()
         try:
-            annotated.masks.setdefault(moment_of(mask.removeprefix("masks/").removesuffix(".png")), mask)
+            moment = moment_of(mask.removeprefix("masks/").removesuffix(".png"))
+            if annotated.masks.setdefault(moment, mask) != mask:
+                raise Faulty(f"its frame has another mask, {annotated.masks[moment]}, which is used")
         except Faulty as fault:
             annotated.reject(path.stem, mask, fault)
     return annotated

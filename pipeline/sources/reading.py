@@ -66,12 +66,12 @@ def root_folder(source: Source) -> Path:
 
 
 def split_up(
-    clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]], *, groups_may_cross: bool = False
+    clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]], *, whole_groups: bool = True
 ) -> dict[Split, Manifest]:
     """Clips and boxes by split, ordered by clip_id; each comes with the place that a message should name.
 
-    Raises UserError for a clip_id that occurs twice, a box of no clip, or a group in two splits, unless the groups may
-    cross: a set whose own lists do that is read as they say.
+    Raises UserError for a clip_id that occurs twice, a box of no clip, or, unless the data set's own split does that, a
+    group in two splits.
     """
     split_of: dict[str, Split] = {}
     split_of_its_group: dict[str, Split] = {}
@@ -79,7 +79,7 @@ def split_up(
     for place, split, clip in sorted(clips, key=lambda listed: listed[2].clip_id):
         if clip.clip_id in split_of:
             raise UserError(f"{place}: clip_id {clip.clip_id} occurs twice; name each clip once")
-        if split_of_its_group.setdefault(clip.group, split) != split and not groups_may_cross:
+        if split_of_its_group.setdefault(clip.group, split) != split and whole_groups:
             raise UserError(
                 f"{place}: clip {clip.clip_id} is in {split}, others of its group {clip.group!r} in "
                 f"{split_of_its_group[clip.group]}; put the whole group into one split"

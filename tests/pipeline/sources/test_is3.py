@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.foundation import manifest
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Source
 from pipeline.sources import is3
@@ -115,6 +118,24 @@ def test_a_faulty_box_is_rejected_and_its_clip_kept(root, box):
     assert [clip.clip_id for clip in test.clips] == ["cat_dog_10_cat", "cat_dog_10_dog"]
     assert [(box.clip_id, box.label) for box in test.boxes] == [("cat_dog_10_cat", "cat"), ("cat_dog_10_dog", "cat")]
     assert [rejection.clip_id for rejection in reading.rejections] == ["cat_dog_10_dog"]
+
+
+VALUES = st.none() | st.integers() | st.floats() | st.text(max_size=3)
+ENTRIES = st.fixed_dictionaries(
+    {"image": st.text(max_size=6) | VALUES, "audio": st.just("a.wav"), "gt_box": st.lists(VALUES, max_size=5) | VALUES}
+)
+
+
+@given(st.lists(ENTRIES | VALUES, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_whatever_the_list_holds_every_entry_is_kept_or_named(tmp_path_factory, value):
+    root = lay_out(tmp_path_factory.mktemp("is3"), [CAT, *value])
+    reading = is3.read(source(root))
+    test = reading.splits["test"]
+    assert len(test.clips) + len([r for r in reading.rejections if "box is not" not in r.reason]) == 1 + len(value)
+    manifest.write(root / "test", test)
+    assert [clip.clip_id for clip in manifest.read(root / "test").clips] == [clip.clip_id for clip in test.clips]
+    manifest.write_rejected(root, reading.rejections)
 
 
 @pytest.mark.parametrize(

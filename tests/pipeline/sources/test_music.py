@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.extract import sample_of
@@ -19,7 +21,7 @@ A, B, C = "4Oy5VmaacaI", "-_-TDDxoaAc", "3wPouBFa9U0"
 SETTINGS = Extract(
     frame_position=0.5,
     frame_size=32,
-    sample_rate=8000,
+    sample_rate=44100,
     seconds=1.0,
     cpu_limit=60.0,
     max_megapixels=50.0,
@@ -111,7 +113,7 @@ def test_a_frame_without_a_still_is_taken_from_the_film(root):
     sample = sample_of(clip, root, SETTINGS)
     expected = 10 * (67 % 24 + 1)  # the grey of frame 67, whose neighbours are 10 darker and lighter
     assert abs(float(sample.frame.mean()) - expected) < 3
-    assert 7000 < len(sample.waveform) <= 8000
+    assert 40_000 < len(sample.waveform) <= 44_100
 
 
 def test_videos_that_are_not_annotated_are_train_and_a_missing_one_is_named(root):
@@ -159,11 +161,11 @@ def test_a_video_of_mix_and_localize_s_tree_gives_a_clip_a_second(root):
 def test_a_sound_file_as_long_as_the_film_stands_in_for_it(root):
     (root / f"{A}_0_1000.mp4").unlink()
     (root / "audio").mkdir()
-    soundfile.write(root / "audio" / f"{A}_0_1000.flac", tone(3, 8000), 8000)
+    soundfile.write(root / "audio" / f"{A}_0_1000.flac", tone(3), 44_100)
     clips, _, _ = read(root)
     clip = clips[f"{A}_001_00037"]
     assert (clip.sound, clip.sound_s) == (f"audio/{A}_0_1000.flac", 1.0)
-    assert len(sample_of(clip, root, SETTINGS).waveform) == 8000
+    assert len(sample_of(clip, root, SETTINGS).waveform) == 44_100
 
 
 def test_what_is_missing_stays_a_clip_that_extract_will_miss(root):
@@ -245,6 +247,26 @@ def test_a_faulty_box_is_rejected_alone(root, box, reason):
     assert [r.clip_id for r in rejections if reason in r.reason] == [f"{A}_001_00037"]
 
 
+def test_a_frame_of_another_second_is_not_taken_from_the_film(root):
+    lists = json.loads((root / "solotest.json").read_text()) | {dsol(A, 2, 37): entry((1, [0, 0, 1, 1]))}
+    write_json(root / "solotest.json", lists)
+    clips, _, rejections = read(root)
+    assert len(clips) == 3
+    assert [r.clip_id for r in rejections if "of another second" in r.reason] == [f"{A}_002_00037"]
+    write_still(root / dsol(A, 2, 37))
+    shutil.rmtree(root / "video_frames")
+    assert f"{A}_002_00037" in read(root)[0]
+
+
+def test_a_second_mask_of_a_frame_is_named(root):
+    masks = [f"masks/{A}_001_00037.png", f"masks/{dsol(A, 1, 37)[:-4]}.png"]
+    for mask in masks:
+        write_still(root / mask)
+    clips, _, rejections = read(root)
+    named = [rejection.path for rejection in rejections if "another mask" in rejection.reason]
+    assert [clips[f"{A}_001_00037"].mask, *named] == masks
+
+
 def test_a_frame_that_is_named_twice_counts_once(root):
     text = (root / "solotest.json").read_text()
     again = json.dumps({dsol(A, 1, 37): entry((1, [0, 0, 1, 1]))})
@@ -282,6 +304,24 @@ def test_a_list_that_cannot_be_read_is_told_in_one_line(root, name, text):
     with pytest.raises(UserError, match=name) as caught:
         music.read(source(root))
     assert len(str(caught.value).splitlines()) == 1
+
+
+VALUES = st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.floats(0, 1), max_size=4)
+BOXES = st.fixed_dictionaries({}, optional={"normbox": VALUES, "category_id": VALUES}) | VALUES
+NAMES = st.text(max_size=9) | st.builds(dsol, st.text(max_size=11), st.integers(0, 9), st.integers(0, 99))
+
+
+@given(st.dictionaries(NAMES, st.fixed_dictionaries({"bbox": st.lists(BOXES, max_size=3) | VALUES}) | VALUES))
+@settings(max_examples=40, deadline=None)
+def test_whatever_the_list_holds_every_frame_is_kept_or_named(tmp_path_factory, value):
+    root = tmp_path_factory.mktemp("music")
+    write_json(root / "solotest.json", {dsol(A, 1, 37): entry()} | value)
+    clips, _, rejections = read(root)
+    assert len(clips) + len({r.clip_id for r in rejections} - clips.keys()) >= len({dsol(A, 1, 37), *value})
+    for split, part in music.read(source(root)).splits.items():
+        manifest.write(root / split, part)
+        assert len(manifest.read(root / split).boxes) == len(part.boxes)
+    manifest.write_rejected(root, rejections)
 
 
 def unpacked(folder: Path, *files: str) -> Path:
