@@ -15,12 +15,19 @@ from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Manifest, Rejection
 from pipeline.foundation.params import Source
 from pipeline.foundation.stages import stage
-from pipeline.sources import folder, pairs
+from pipeline.sources import ave, avsbench, folder, is3, music, pairs
 from pipeline.sources.reading import Reading
 
 log = logging.getLogger(__name__)
 
-READERS = {"folder": folder.read, "pairs": pairs.read}
+READERS = {
+    "ave": ave.read,
+    "avsbench": avsbench.read,
+    "folder": folder.read,
+    "is3": is3.read,
+    "music": music.read,
+    "pairs": pairs.read,
+}
 OUT = Path("data/source")
 ORDER = Path("data/order.csv")
 

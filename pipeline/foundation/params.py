@@ -82,7 +82,7 @@ class World(Group):
 class Source(Group):
     """Where the clips come from, and how they are split where the source does not say."""
 
-    name: Literal["folder", "pairs"]
+    name: Literal["ave", "avsbench", "folder", "is3", "music", "pairs"]
     root: str
     watch: str
     val_share: Share

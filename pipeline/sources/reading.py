@@ -65,10 +65,13 @@ def root_folder(source: Source) -> Path:
     return root
 
 
-def split_up(clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]]) -> dict[Split, Manifest]:
+def split_up(
+    clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]], *, whole_groups: bool = True
+) -> dict[Split, Manifest]:
     """Clips and boxes by split, ordered by clip_id; each comes with the place that a message should name.
 
-    Raises UserError for a clip_id that occurs twice, a group in two splits, or a box of no clip.
+    Raises UserError for a clip_id that occurs twice, a box of no clip, or, unless the data set's own split does that, a
+    group in two splits.
     """
     split_of: dict[str, Split] = {}
     split_of_its_group: dict[str, Split] = {}
@@ -76,7 +79,7 @@ def split_up(clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str
     for place, split, clip in sorted(clips, key=lambda listed: listed[2].clip_id):
         if clip.clip_id in split_of:
             raise UserError(f"{place}: clip_id {clip.clip_id} occurs twice; name each clip once")
-        if split_of_its_group.setdefault(clip.group, split) != split:
+        if split_of_its_group.setdefault(clip.group, split) != split and whole_groups:
             raise UserError(
                 f"{place}: clip {clip.clip_id} is in {split}, others of its group {clip.group!r} in "
                 f"{split_of_its_group[clip.group]}; put the whole group into one split"

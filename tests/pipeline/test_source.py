@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 from PIL import Image
 
@@ -9,6 +11,10 @@ from pipeline.foundation.shards import Shard
 from pipeline.source import in_order
 from pipeline.sources.reading import Reading
 from tests.samples import greys, tone, write_media
+
+
+def test_every_name_that_params_accepts_has_its_reader():
+    assert set(source.READERS) == set(get_args(Source.model_fields["name"].annotation))
 
 
 def test_a_fresh_order_is_by_clip_id():
