@@ -38,12 +38,16 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-clean: clean-scratch
-	rm -rf data/worlds data/source data/frames data/waveforms data/rejected data/regions data/bottom_up data/sounds \
+clean:
+	rm -rf .scratch data/worlds data/source data/frames data/waveforms data/rejected data/regions data/bottom_up data/sounds \
 		data/model data/heat data/overlays .dvc/cache
 
+# A finished piece is a hard link to what an out or DVC's cache holds; one with no other name than its own is free to go.
 clean-scratch:
-	rm -rf .scratch
+	@rm -rf .scratch/cells
+	@[ ! -d .scratch ] || find .scratch -mindepth 2 -maxdepth 2 -type d | while read -r piece; do \
+		[ -n "$$(find "$$piece" -type f -links +1 | head -n 1)" ] || rm -rf "$$piece"; \
+	done
 
 setup: .venv/ready
 

@@ -146,14 +146,14 @@ def _bin(code: NDArray[np.float32]) -> Image:
 
 def _diagonal_gradients(image: Image) -> list[NDArray[np.float32]]:
     """Gradients along the diagonals: of the image turned by 45 degrees on a canvas that holds it, turned back."""
-    turn, canvas, *back = _turn(*image.shape[:2])
+    turn, canvas, x, y = _turn(*image.shape[:2])
     if image.shape[2] == 3:  # cv2 turns four channels faster than three
         turned = cv2.warpAffine(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), turn, canvas)
         turned = cv2.cvtColor(turned, cv2.COLOR_RGBA2RGB)
     else:
         turned = cv2.warpAffine(image, turn, canvas)
     gradients = (cv2.Scharr(turned, cv2.CV_32F, *along) for along in ALONG)
-    return [cv2.remap(gradient, *back, cv2.INTER_LINEAR) for gradient in gradients]
+    return [cv2.remap(gradient, x, y, cv2.INTER_LINEAR) for gradient in gradients]
 
 
 @lru_cache(maxsize=16)

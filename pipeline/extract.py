@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.foundation import manifest, media, shards
+from pipeline.foundation import listing, manifest, media, shards
 from pipeline.foundation.engines import Piece, finish
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import SPLITS, Clip, Rejection
@@ -27,12 +27,17 @@ FRAMES, WAVEFORMS, REJECTED = Path("data/frames"), Path("data/waveforms"), Path(
 
 def main() -> None:
     with stage("extract") as params:
-        extract(Path(params.source.root), params.extract, params.runtime)
+        extract(Path(params.source.root), Path(params.source.watch), params.extract, params.runtime)
 
 
-def extract(root: Path, settings: Extract, runtime: Runtime) -> None:
-    """Take a frame and a waveform from every clip of the manifest, in shards of the order that it fixes."""
+def extract(root: Path, watch: Path, settings: Extract, runtime: Runtime) -> None:
+    """Take a frame and a waveform from every clip of the manifest, in shards of the order that it fixes.
+
+    Where `watch` is a list of the root's files, what DVC knows of them is that list: it must be true.
+    """
     clips = {clip.clip_id: clip for split in SPLITS for clip in manifest.read(SOURCE / split).clips}
+    if watch.is_file():
+        listing.check(root, watch, (file for clip in clips.values() for file in _files(clip)))
     order = manifest.read_order(ORDER)
     pieces = []
     for start in range(0, len(order), settings.shard_clips):
@@ -55,12 +60,16 @@ def extract(root: Path, settings: Extract, runtime: Runtime) -> None:
 
 
 def _piece(name: str, root: Path, clips: list[Clip], settings: Extract) -> Piece:
-    files = sorted({path for clip in clips for path in (clip.media, clip.frame, clip.sound) if path})
+    files = sorted({path for clip in clips for path in _files(clip)})
     identity = [(path, *_state(root / path)) for path in files]
     needed = settings.model_dump(exclude={"shard_clips"})
     work = [(clip.clip_id, clip.media, clip.frame, clip.sound, clip.frame_s, clip.sound_s) for clip in clips]
     mark = shards.fingerprint("extract", VERSION, needed, str(root), work, identity)
     return Piece(name, mark, len(clips), extract_shard, (root, clips, settings))
+
+
+def _files(clip: Clip) -> list[str]:
+    return [path for path in (clip.media, clip.frame, clip.sound) if path]
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -110,8 +119,8 @@ def extract_shard(folder: Path, root: Path, clips: list[Clip], settings: Extract
 
 def sample_of(clip: Clip, root: Path, settings: Extract) -> Sample:
     """The frame and waveform of one clip; raises media.Unusable with the reason why not."""
-    for name in (clip.media, clip.frame, clip.sound):
-        if name and not (root / name).is_file():
+    for name in _files(clip):
+        if not (root / name).is_file():
             raise media.Unusable(f"cannot open: {name} is not there")
     limits = media.Limits(media.Budget(settings.cpu_limit), settings.max_megapixels * 1e6)
     of_sound = settings.sample_rate, settings.seconds, limits, clip.sound_s or 0

@@ -61,7 +61,7 @@ GRAPH = {
     "world": (["worlds.${key}"], [], ["data/worlds/${key}"]),
     "source": (["source"], ["${source.watch}"], ["data/source", "data/order.csv"]),
     "extract": (
-        ["extract", "source.root"],
+        ["extract", "source.root", "source.watch"],
         ["${source.watch}", "data/order.csv", "data/source"],
         ["data/frames", "data/waveforms", "data/rejected"],
     ),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.foundation import listing
 from pipeline.foundation.engines import SCRATCH
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import PARAMS_FILE, Params, load, world_of
@@ -67,8 +68,13 @@ def _of_root(params: Params) -> Iterator[str]:
     elif root.resolve() in (DATA.resolve(), *DATA.resolve().parents) or DATA.resolve() in root.resolve().parents:
         yield f"{PARAMS_FILE}: source.root: {root} holds, or lies in, what the stages write; move the clips elsewhere"
     elif not watch.exists():
-        yield f"{PARAMS_FILE}: source.watch: {watch} does not exist; set it to source.root, {root}"
-    elif watch.is_dir():
+        yield (
+            f"{PARAMS_FILE}: source.watch: {watch} does not exist; set it to source.root, {root}, or let `usol list` "
+            "write it"
+        )
+    elif watch.is_file():
+        listing.sizes(watch)
+    else:
         yield from _unwatchable(watch)
 
 

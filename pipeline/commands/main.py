@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("table", metavar="TABLE")
     command.add_argument("name", metavar="NAME")
     command.set_defaults(run=_cell)
+    command = commands.add_parser("list", help="write the list of source.root's files that source.watch names")
+    command.set_defaults(run=_list)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
@@ -66,6 +68,12 @@ def _check(chosen: argparse.Namespace) -> None:
     from pipeline.commands import check
 
     check.run(chosen.table)
+
+
+def _list(chosen: argparse.Namespace) -> None:
+    from pipeline.commands import listing
+
+    listing.run()
 
 
 def _preset(chosen: argparse.Namespace) -> None:

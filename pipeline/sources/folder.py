@@ -1,8 +1,8 @@
 """Any folder of media files, with or without words on what is in it.
 
-Without a `clips.csv` every file with a video, audio or GIF ending, at any depth, is a clip. With one, the clips are its
-rows: `clip_id`, `media` (or `frame` and `sound`), and what else is known of `split`, `label`, `hard`, `group`, `mask`,
-`negative`, `frame_s`, `sound_s` (pipeline/foundation/manifest.py).
+Without a `clips.csv` every file with a video, audio or GIF ending, at any depth (or on the list that source.watch may
+be), is a clip. With one, the clips are its rows: `clip_id`, `media` (or `frame` and `sound`), and what else is known of
+`split`, `label`, `hard`, `group`, `mask`, `negative`, `frame_s`, `sound_s` (pipeline/foundation/manifest.py).
 `boxes.csv` (`clip_id, x0, y0, x1, y1`, fractions of the frame; `annotator`, `label`, `sounding`) is for measuring only.
 A file of either name whose header has no `clip_id` is somebody else's and ignored with a warning.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.foundation import listing
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import (
     SAFE_ID,
@@ -73,7 +74,9 @@ def _own_csv(path: Path) -> Path | None:
 
 
 def _found(root: Path, source: Source) -> Iterator[tuple[str, Split, Clip]]:
-    for path in sorted(root.rglob("*")):
+    watch = Path(source.watch)
+    paths = (root / file for file in listing.sizes(watch)) if watch.is_file() else sorted(root.rglob("*"))
+    for path in paths:
         relative = path.relative_to(root)
         if any(part.startswith(".") for part in relative.parts):
             continue
