@@ -82,9 +82,14 @@ class World(Group):
 class Source(Group):
     """Where the clips come from, and how they are split where the source does not say."""
 
-    name: Literal["folder", "pairs"]
+    name: Literal["folder", "pairs", "flickr_soundnet", "vggss"]
     root: str
     watch: str
+    train_list: str | None
+    test_list: str | None
+    silent_list: str | None
+    train_clips: Count | None
+    test_clips: Count | None
     val_share: Share
     test_share: Share
     seed: Seed
@@ -183,6 +188,7 @@ class Params(Group):
     runtime: Runtime
 
 
+BRING_VECTORS = ("pairs", "flickr_soundnet")  # sources that may bring a vector of each sound
 MAPPINGS: dict[str, type[Group]] = {"worlds": World, "proposers": SelectiveSearch}  # their entries' names are free
 
 
@@ -312,7 +318,7 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
             f"train.audio, listen.features: got {train.audio} and {listen.features}; "
             "accepted: small with logmel, vectors with vectors"
         )
-    if source and listen and listen.features == "vectors" and source.name != "pairs":
+    if source and listen and listen.features == "vectors" and source.name not in BRING_VECTORS:
         yield f"listen.features: got 'vectors', but source {source.name} brings none; accepted: logmel"
 
 
