@@ -20,7 +20,7 @@ from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raise when the results change
+VERSION = 3  # raise when the results change
 SOURCE, ORDER = Path("data/source"), Path("data/order.csv")
 FRAMES, WAVEFORMS, REJECTED = Path("data/frames"), Path("data/waveforms"), Path("data/rejected")
 

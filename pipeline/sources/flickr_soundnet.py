@@ -159,6 +159,7 @@ def _vectors(
     """The vector of each item that has one. Maps of annotators (20 x 20) lie in files of the same form: no boxes."""
     n_others = 0
     for item, found in sorted(files.items()):
+        first = ""
         for path in found.arrays:
             try:
                 vector = soundnet_vectors.vector_of(root / path)
@@ -167,9 +168,11 @@ def _vectors(
                 continue
             if vector is None:
                 n_others += 1
-                continue
-            yield item, vector
-            break
+            elif first:
+                rejections.append(Rejection(item, path, f"a second vector of {item}; that of {first} is used"))
+            else:
+                first = path
+                yield item, vector
     if n_others:
         log.info("source: flickr_soundnet: %d .mat files hold no vector of 1000 numbers and are left out", n_others)
 

@@ -15,11 +15,11 @@ from pipeline.foundation.errors import UserError
 log = logging.getLogger(__name__)
 
 KIND_OF_ENDING = {
-    **dict.fromkeys((".jpg", ".jpeg", ".png"), "stills"),
-    **dict.fromkeys((".wav", ".mp3", ".flac", ".ogg", ".m4a"), "sounds"),
-    **dict.fromkeys((".mp4", ".webm", ".mkv", ".avi", ".mov"), "films"),
-    ".mat": "arrays",
-    ".xml": "annotations",
+    **dict.fromkeys(("jpg", "jpeg", "png"), "stills"),
+    **dict.fromkeys(("wav", "mp3", "flac", "ogg", "m4a"), "sounds"),
+    **dict.fromkeys(("mp4", "webm", "mkv", "avi", "mov"), "films"),
+    "mat": "arrays",
+    "xml": "annotations",
 }
 # Pictures in them show something else than the frame: optical flow, ground truth, a result.
 NO_FRAMES = frozenset({"flow", "masks", "gt", "gt_masks", "gt_segmentation", "heatmaps", "overlays"})
@@ -45,10 +45,15 @@ def bare(name: str) -> str:
 
     `a/b/1.mp4.mp3` is `1`; `X_40.000.mp4` is `X_40.000`.
     """
-    name = PurePosixPath(name.strip().replace("\\", "/")).name
-    while (ending := PurePosixPath(name).suffix).lower() in KIND_OF_ENDING:
-        name = name.removesuffix(ending)
+    name = name.strip().replace("\\", "/").rstrip("/").rpartition("/")[2]
+    while kind_of(name):
+        name = name.rpartition(".")[0]
     return name
+
+
+def kind_of(name: str) -> str | None:
+    """What a file is by its ending: a field of Files, or nothing that is known."""
+    return KIND_OF_ENDING.get(name.rpartition(".")[2].lower()) if "." in name else None
 
 
 def files_by_item(root: Path, item_of: Callable[[str, str], str | None]) -> dict[str, Files]:
@@ -57,29 +62,32 @@ def files_by_item(root: Path, item_of: Callable[[str, str], str | None]) -> dict
     Raises UserError where a name is no text.
     """
     found: dict[str, Files] = {}
-    for folder, path in sorted(_walked(root)):
-        item = item_of(bare(folder.name), bare(path.name))
-        if item is not None:
-            kind = KIND_OF_ENDING[path.suffix.lower()]
-            getattr(found.setdefault(item, Files()), kind).append(path.relative_to(root).as_posix())
+    for folder, names in _walked(root):
+        of_folder = bare(folder.name)
+        below = folder.relative_to(root)
+        for name in names:
+            item = item_of(of_folder, bare(name))
+            if item is not None and (kind := kind_of(name)):
+                getattr(found.setdefault(item, Files()), kind).append((below / name).as_posix())
+    for files in found.values():
+        for paths in (files.stills, files.sounds, files.films, files.arrays, files.annotations):
+            paths.sort()
     return found
 
 
-def _walked(root: Path) -> Iterator[tuple[Path, Path]]:
-    """Folder and path of every file with a known ending, but for hidden ones, links to folders and NO_FRAMES."""
-    for name, folders, files in os.walk(root):
-        folder = Path(name)
+def _walked(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder with its files of a known ending, but for hidden ones, links to folders and NO_FRAMES."""
+    for path, folders, files in os.walk(root):
+        folder = Path(path)
         for inner in folders:
             if (folder / inner).is_symlink():
                 log.warning("%s: ignored, a link to a folder; put the folder itself there", folder / inner)
         folders[:] = [inner for inner in folders if not inner.startswith(".") and inner.lower() not in NO_FRAMES]
-        for file in files:
-            path = folder / file
-            if file.startswith(".") or path.suffix.lower() not in KIND_OF_ENDING or not path.is_file():
-                continue
-            if (raw := os.fsencode(path)) != str(path).encode(errors="replace"):
+        kept = [name for name in files if kind_of(name) and not name.startswith(".")]
+        for name in kept:
+            if (raw := os.fsencode(folder / name)) != str(folder / name).encode(errors="replace"):
                 raise UserError(f"{raw!r}: its name is no UTF-8 text; rename it")
-            yield folder, path
+        yield folder, [name for name in kept if (folder / name).is_file()]
 
 
 def still_of(stills: Iterable[str], first: Callable[[str], bool] = lambda _: False) -> str:

@@ -43,7 +43,7 @@ def ids_of(path: Path, form: Form) -> dict[str, str]:
         if number == 0 and cells[0].lower() in HEADERS:
             continue
         item = item_of(cells[0], form)
-        if bare(cells[0]) in form.respelt:
+        if form.respelt and bare(cells[0]) in form.respelt:
             log.warning("%s: %s is a known misspelling and read as %s", path, cells[0], item)
         if item in ids:
             twice.append(item)
@@ -91,9 +91,11 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline=None) as file:
             for line, text in enumerate(file, 1):
-                cells = next(csv.reader([text], delimiter="\t" if "\t" in text else ","), [])
-                if any(cell.strip() for cell in cells):
-                    yield line, [cell.strip() for cell in cells]
+                separator = "\t" if "\t" in text else ","
+                cells = next(csv.reader([text], delimiter=separator), []) if '"' in text else text.split(separator)
+                cells = [cell.strip() for cell in cells]
+                if any(cells):
+                    yield line, cells
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); bring it back or change its rights") from error
     except (UnicodeDecodeError, csv.Error) as error:

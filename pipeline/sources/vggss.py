@@ -67,6 +67,8 @@ def read(source: Source) -> Reading:
     splits = split_up(found.clips, boxes, whole_groups=False)
     splits["test"] = replace(splits["test"], missing=tuple(found.missing))
     log.info("source: vggss: %d of %d annotated clips are there", len(splits["test"].clips), len(annotations))
+    if bare_of_boxes := sorted(present.intersection(clip_id_of(i) for i, a in annotations.items() if not a.boxes)):
+        log.warning("source: vggss: no box is left of %s, which count as not annotated", ", ".join(bare_of_boxes))
     return Reading(splits, rejections, form=FORM, ids=found.ids)
 
 
