@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Box, Clip, Rejection, Split
 from pipeline.foundation.params import Source
-from pipeline.sources import soundnet_vectors
 from pipeline.sources.layout import Files, files_by_item, still_of
 from pipeline.sources.reading import Form, Reading, Unusable, fraction_box, root_folder, split_of_group, split_up
+from pipeline.sources.soundnet_vectors import VectorReader
 
 log = logging.getLogger(__name__)
 
@@ -158,20 +158,20 @@ def _vectors(
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """The vector of each item that has one. Maps of annotators (20 x 20) lie in files of the same form: no boxes."""
     n_others = 0
-    for item, found in sorted(files.items()):
-        first = ""
-        for path in found.arrays:
+    path_of: dict[str, str] = {}
+    with VectorReader() as reader:
+        for item, path in ((item, path) for item, found in sorted(files.items()) for path in found.arrays):
             try:
-                vector = soundnet_vectors.vector_of(root / path)
+                vector = reader.vector_of(root / path)
             except Unusable as error:
                 rejections.append(Rejection(item, path, str(error)))
                 continue
             if vector is None:
                 n_others += 1
-            elif first:
-                rejections.append(Rejection(item, path, f"a second vector of {item}; that of {first} is used"))
+            elif item in path_of:
+                rejections.append(Rejection(item, path, f"a second vector of {item}; that of {path_of[item]} is used"))
             else:
-                first = path
+                path_of[item] = path
                 yield item, vector
     if n_others:
         log.info("source: flickr_soundnet: %d .mat files hold no vector of 1000 numbers and are left out", n_others)

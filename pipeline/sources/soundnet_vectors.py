@@ -3,10 +3,15 @@
 The key differs by who made them: `x` (USOL), `a_feature` (liyidi), the field `values` of the struct `data_1` (ATT).
 """
 
+import multiprocessing
 import zlib
 from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from struct import error as StructError  # noqa: N812
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import scipy.io
@@ -18,11 +23,73 @@ from pipeline.sources.reading import Unusable
 LENGTH = 1000  # the classes of ImageNet, which conv8 predicts
 KEYS = (("x",), ("a_feature",), ("data_1", "values"))
 LIMIT = 1_000_000  # numbers: no file of a vector holds more
+LIMIT_S = 60
 # What SciPy raises on a file that is none, is cut off, or lies about its sizes.
 DAMAGE = (
-    *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
-    *(NotImplementedError, AttributeError, UnicodeError, MatReadError, StructError, zlib.error),
+    *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, ArithmeticError, MemoryError, NameError),
+    *(RuntimeError, AttributeError, SystemError, MatReadError, StructError, zlib.error),
 )
+
+
+class VectorReader:
+    """Reads vectors in a process of its own, for SciPy's reader may take its process with it on a damaged file."""
+
+    def __init__(self) -> None:
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def vector_of(self, path: Path) -> NDArray[np.float32] | None:
+        """As the function of this name; Unusable also where the file crashes its reader, or takes over a minute."""
+        pipe = self._pipe or self._start()
+        try:
+            pipe.send(path)
+            if not pipe.poll(LIMIT_S):
+                self._stop()
+                raise Unusable(f"not a MATLAB file that can be read (not within {LIMIT_S} s)")
+            answer = pipe.recv()
+        except (EOFError, OSError) as error:
+            self._stop()
+            raise Unusable("not a MATLAB file that can be read (its reader crashes on it)") from error
+        if isinstance(answer, Unusable):
+            raise answer
+        return answer
+
+    def _start(self) -> Connection:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        return self._pipe
+
+    def _stop(self) -> None:
+        if self._pipe is not None and self._process is not None:
+            self._pipe.close()
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+        self._pipe = self._process = None
+
+
+def _serve(pipe: Connection) -> None:
+    """Answer each path with its vector, or with why there is none, until the other end is closed."""
+    while True:
+        try:
+            path = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(vector_of(path))
+        except Unusable as error:
+            pipe.send(error)
 
 
 def vector_of(path: Path) -> NDArray[np.float32] | None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources.reading import Unusable
-from pipeline.sources.soundnet_vectors import vector_of
+from pipeline.sources.soundnet_vectors import VectorReader, vector_of
 from tests.samples import real
 
 VECTOR = np.arange(1000, dtype=np.float32) / 7
@@ -62,9 +62,28 @@ def test_a_file_that_is_none_is_told(tmp_path, content):
         vector_of(tmp_path / "a.mat")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(scope="module")
+def reader():
+    with VectorReader() as reader:
+        yield reader
+
+
+def test_a_file_that_crashes_its_reader_is_told_and_the_next_one_is_read(tmp_path, reader):
+    content = saved(tmp_path / "a.mat", {"cells": np.array(["a", VECTOR], dtype=object)}).read_bytes()
+    name = content.index(b"\x10\x00\x01\x00a\x00\x00\x00")  # a small data element: its type, its size, its value
+    (tmp_path / "b.mat").write_bytes(content[:name] + b"\xa7" + content[name + 1 :])
+    saved(tmp_path / "c.mat", {"x": VECTOR})
+    with pytest.raises(Unusable, match=r"not a MATLAB file that can be read \(its reader crashes on it\)"):
+        reader.vector_of(tmp_path / "b.mat")
+    assert reader.vector_of(tmp_path / "c.mat").tolist() == VECTOR.tolist()
+    assert reader.vector_of(saved(tmp_path / "d.mat", {"gt20": np.zeros((20, 20, 3))})) is None
+    with pytest.raises(Unusable, match="x holds 3 numbers"):
+        reader.vector_of(saved(tmp_path / "e.mat", {"x": np.zeros(3)}))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), do_compression=st.booleans())
-def test_a_damaged_file_is_told_and_raises_nothing_else(tmp_path, data, do_compression):
+def test_a_damaged_file_is_told_and_raises_nothing_else(tmp_path, reader, data, do_compression):
     content = saved(tmp_path / "a.mat", {"data_1": {"values": VECTOR}}, do_compression=do_compression).read_bytes()
     changed = bytearray(content[: data.draw(st.integers(0, len(content)))])
     for _ in range(data.draw(st.integers(0, 3))):
@@ -72,7 +91,7 @@ def test_a_damaged_file_is_told_and_raises_nothing_else(tmp_path, data, do_compr
             changed[data.draw(st.integers(0, min(len(changed), 400) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "b.mat").write_bytes(changed)
     try:
-        vector = vector_of(tmp_path / "b.mat")
+        vector = reader.vector_of(tmp_path / "b.mat")
     except Unusable as error:
         assert len(str(error).splitlines()) == 1
     else:
