@@ -77,7 +77,7 @@ def boxes_of_xml(path: Path) -> list[Corners | str]:
     """Every `bbox` of an annotation, at any depth and in its order: corners in pixels of 256, or why it is none.
 
     Its values are children named xmin, ymin, xmax, ymax in any order, or else its second to fifth child.
-    Raises Unusable where the file cannot be parsed; entities are not expanded.
+    Raises Unusable where the file cannot be parsed or holds none; entities are not expanded.
     """
     try:
         root = Xml.parse(path).getroot()
@@ -85,7 +85,10 @@ def boxes_of_xml(path: Path) -> list[Corners | str]:
         raise Unusable(f"not an annotation: it declares entities ({type(error).__name__})") from error
     except (ParseError, OSError, ValueError, LookupError) as error:
         raise Unusable(f"not an XML file that can be read ({error})") from error
-    return [_corners(element) for element in root.iter() if _tag(element) == "bbox"]
+    boxes = [_corners(element) for element in root.iter() if _tag(element) == "bbox"]
+    if not boxes:
+        raise Unusable("no bbox in it")
+    return boxes
 
 
 def _tag(element: Element) -> str:

@@ -224,6 +224,7 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a><bbox>&b;</b
         (b"<annotation><person><bbox><n>0</n>", "not an XML file that can be read"),
         (b"\xff\xfe\x00", "not an XML file that can be read"),
         (b'<?xml version="1.0" encoding="nonsense"?><a/>', "not an XML file that can be read"),
+        (b"<annotation><person/></annotation>", "no bbox in it"),
         (BOMB.encode(), "it declares entities"),
         (OUTSIDE.encode(), "it declares entities"),
     ],
