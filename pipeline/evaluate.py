@@ -157,7 +157,7 @@ def write_figures(settings: Evaluate, seen: Seen, scores: Scores, out: Path) -> 
         "split": settings.split,
         "n": len(seen.clips),
         "n_annotated": int(scores.annotated.sum()),
-        "n_missing": len(seen.split.clips) - len(seen.clips),
+        "n_missing": len(seen.split.clips) + len(seen.split.missing) - len(seen.clips),
         "seed": seen.seed,
         "device": seen.device,
         "precision": seen.precision,

@@ -20,7 +20,7 @@ from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # raise when the results change
+VERSION = 3  # raise when the results change
 SOURCE, ORDER = Path("data/source"), Path("data/order.csv")
 FRAMES, WAVEFORMS, REJECTED = Path("data/frames"), Path("data/waveforms"), Path("data/rejected")
 
@@ -126,11 +126,14 @@ def sample_of(clip: Clip, root: Path, settings: Extract) -> Sample:
     of_sound = settings.sample_rate, settings.seconds, limits, clip.sound_s or 0
     if clip.media:
         still = media.video_frame(root / clip.media, settings.frame_position, limits, clip.frame_s)
-        sound = media.media_waveform(root / clip.media, *of_sound)
     else:
         still = media.still_frame(root / clip.frame, limits)
-        # A clip without a sound file has a vector instead, which the source brought.
-        sound = media.sound_file_waveform(root / clip.sound, *of_sound) if clip.sound else np.zeros(0, np.float32)
+    if clip.sound:
+        sound = media.sound_file_waveform(root / clip.sound, *of_sound)
+    elif clip.media:
+        sound = media.media_waveform(root / clip.media, *of_sound)
+    else:
+        sound = np.zeros(0, np.float32)  # a clip without a sound file has a vector instead, which the source brought
     side = settings.frame_size
     shrinks = min(still.frame.shape[:2]) >= side
     frame = cv2.resize(still.frame, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

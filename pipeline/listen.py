@@ -32,8 +32,8 @@ def listen(settings: Listen, waveforms: Path, out: Path, runtime: Runtime) -> No
     """Make what the sound network is given, of every clip with a waveform."""
     if settings.features == "vectors" and not VECTORS.exists():
         raise UserError(
-            "params.yaml: listen.features: 'vectors', but the source brought none (pairs: audio_scores.npz); "
-            "accepted here: logmel"
+            "params.yaml: listen.features: 'vectors', but the source brought none (pairs: audio_scores.npz; "
+            "flickr_soundnet: a .mat of each clip); accepted here: logmel"
         )
     pieces = []
     for path in shards.shard_paths(waveforms):

@@ -15,18 +15,21 @@ from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Manifest, Rejection
 from pipeline.foundation.params import Source
 from pipeline.foundation.stages import stage
-from pipeline.sources import ave, avsbench, folder, is3, music, pairs
+from pipeline.sources import ave, avsbench, flickr_soundnet, folder, is3, music, pairs, vggss
 from pipeline.sources.reading import Reading
+from pipeline.sources.selection import select
 
 log = logging.getLogger(__name__)
 
 READERS = {
     "ave": ave.read,
     "avsbench": avsbench.read,
+    "flickr_soundnet": flickr_soundnet.read,
     "folder": folder.read,
     "is3": is3.read,
     "music": music.read,
     "pairs": pairs.read,
+    "vggss": vggss.read,
 }
 OUT = Path("data/source")
 ORDER = Path("data/order.csv")
@@ -34,7 +37,7 @@ ORDER = Path("data/order.csv")
 
 def main() -> None:
     with stage("source") as params:
-        reading = READERS[params.source.name](params.source)
+        reading = select(READERS[params.source.name](params.source), params.source)
         if params.train.epochs:  # the stage train would say so too, but hours later; no out of this one follows from it
             refuse_untrainable(reading, params.source)
         write(reading, params.source, OUT, ORDER)
@@ -58,6 +61,7 @@ def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None
     rejections = list(reading.rejections)
     for split, part in reading.splits.items():
         manifest.write(out / split, part)
+        rejections += part.missing
         rejections += _write_masks(Path(source.root), part, out / split / "masks.h5")
     manifest.write_rejected(out, rejections)
     clip_ids = sorted(clip.clip_id for part in reading.splits.values() for clip in part.clips)
@@ -67,9 +71,10 @@ def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None
     manifest.write_order(order_file, in_order(manifest.read_order(order_file), clip_ids))
     for split in ("val", "test"):
         if not counts[split]:
+            is_listed = split == "test" and source.train_list is not None
             log.warning(
-                "source: no clip of %s is in %s, and evaluate.split: %s would measure nothing; raise source.%s_share",
-                *(source.root, split, split, split),
+                "source: no clip of %s is in %s, and evaluate.split: %s would measure nothing; %s",
+                *(source.root, split, split, "name source.test_list" if is_listed else f"raise source.{split}_share"),
             )
     words = ", ".join(f"{count} {split}" for split, count in counts.items())
     log.info("source: %s clips, %d rejected -> %s", words, len(rejections), out)

@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.foundation.params import Source
+
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "real"
 
@@ -17,6 +19,13 @@ def real(folder: str) -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at ../shared/real/{folder}")
     return path
+
+
+def source_of(root: Path, name: str = "folder", **changes: object) -> Source:
+    """The parameters of a source: no list, no count, a tenth of the groups in val and two in test."""
+    lists = dict.fromkeys(("train_list", "test_list", "silent_list", "train_clips", "test_clips"))
+    values = {"root": str(root), "watch": str(root), "val_share": 0.1, "test_share": 0.2, "seed": 0, **lists}
+    return Source(name=name, **{**values, **changes})
 
 
 def tone(seconds: float, rate: int = 44_100, hz: float = 440, level: float = 0.5) -> np.ndarray:

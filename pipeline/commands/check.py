@@ -31,7 +31,7 @@ def run(table: str | None) -> None:
             device_of(params.runtime.device)
     except UserError as error:
         sys.exit(str(error))
-    problems = [*_unwritable(), *_of_root(params), *_of_weights(params), *_of_init(params)]
+    problems = [*_unwritable(), *_of_root(params), *_of_lists(params), *_of_weights(params), *_of_init(params)]
     if problems:
         sys.exit("\n".join(problems))
     print(f"{PARAMS_FILE}: every key is known and its value accepted")
@@ -76,6 +76,15 @@ def _of_root(params: Params) -> Iterator[str]:
         listing.sizes(watch)
     else:
         yield from _unwatchable(watch)
+
+
+def _of_lists(params: Params) -> Iterator[str]:
+    if world_of(params.source.root) is not None:  # which may not be made yet
+        return
+    for key in ("train_list", "test_list", "silent_list"):
+        name = getattr(params.source, key)
+        if name is not None and not (path := Path(params.source.root) / name).is_file():
+            yield f"{PARAMS_FILE}: source.{key}: {path} is no file; put it there, name another, or set it to null"
 
 
 def _unwatchable(folder: Path) -> Iterator[str]:

@@ -1,13 +1,15 @@
-"""The manifest: which clips there are, what is boxed in them, and what was rejected. Three kinds of CSV files.
+"""The manifest: which clips there are, what is boxed in them, and what was rejected. Four kinds of CSV files.
 
 `clips.csv`     clip_id, media, frame, sound, mask, label, hard, group, negative, frame_s, sound_s. A clip has `media`
-                (a video) or `frame` and `sound` (two files; `frame` alone where the source brings a vector of the
-                sound), relative to the source's root; `group` names what must never be split (the source video, the
-                photograph); `hard` is 1 where something else in sight could make a sound and does not; `negative` is 1
-                where what is heard is not in sight. `frame_s`, `sound_s`: seconds into the file at which the frame is
-                taken and the sound begins; empty: as `extract` says, and at its start.
+                (a video; with `sound` beside it, that file is heard in place of its own) or `frame` and `sound` (two
+                files; `frame` alone where the source brings a vector of the sound), relative to the source's root;
+                `group` names what must never be split (the source video, the photograph); `hard` is 1 where something
+                else in sight could make a sound and does not; `negative` is 1 where what is heard is not in sight.
+                `frame_s`, `sound_s`: seconds into the file at which the frame is taken and the sound begins; empty: as
+                `extract` says, and at its start.
 `boxes.csv`     clip_id, annotator, x0, y0, x1, y1, label, sounding. Fractions of the upright frame, end exclusive.
 `rejected.csv`  clip_id, path, reason.
+`missing.csv`   likewise, of one split: what the data set or a list names for it and is not there, or cannot be read.
 """
 
 import codecs
@@ -75,10 +77,11 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The clips of one split with their boxes."""
+    """The clips of one split with their boxes, and what should be among them and is not there."""
 
     clips: tuple[Clip, ...]
     boxes: tuple[Box, ...]
+    missing: tuple[Rejection, ...] = ()
 
     def boxes_of(self) -> dict[str, list[Box]]:
         """Boxes by clip_id."""
@@ -197,9 +200,11 @@ def box_of(row: dict[str, str], place: str) -> Box:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Write clips.csv and boxes.csv of one split."""
+    """Write clips.csv and boxes.csv of one split, and missing.csv where anything is."""
     write_rows(folder / "clips.csv", _names(Clip), map(astuple, manifest.clips))
     write_rows(folder / "boxes.csv", _names(Box), map(astuple, manifest.boxes))
+    if manifest.missing:
+        _write_rejections(folder / "missing.csv", manifest.missing)
 
 
 def read(folder: Path) -> Manifest:
@@ -209,7 +214,8 @@ def read(folder: Path) -> Manifest:
     boxes = tuple(
         box_of(row, f"{folder / 'boxes.csv'}:{line}") for line, row in read_rows(folder / "boxes.csv", _names(Box))
     )
-    return Manifest(clips, boxes)
+    missing = folder / "missing.csv"
+    return Manifest(clips, boxes, tuple(_rejections(missing)) if missing.exists() else ())
 
 
 def _clip_of(row: dict[str, str], place: str) -> Clip:
@@ -225,13 +231,19 @@ def facts_of(row: dict[str, str], place: str) -> dict[str, Any]:
 
 def write_rejected(folder: Path, rejections: Iterable[Rejection]) -> None:
     """Write rejected.csv, ordered by clip."""
-    rows = sorted(map(astuple, rejections))
-    write_rows(folder / "rejected.csv", _names(Rejection), rows)
+    _write_rejections(folder / "rejected.csv", rejections)
 
 
 def read_rejected(folder: Path) -> list[Rejection]:
     """Read what `write_rejected` wrote."""
-    path = folder / "rejected.csv"
+    return _rejections(folder / "rejected.csv")
+
+
+def _write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
+    write_rows(path, _names(Rejection), sorted(map(astuple, rejections)))
+
+
+def _rejections(path: Path) -> list[Rejection]:
     return [Rejection(**row) for _, row in read_rows(path, _names(Rejection))]
 
 

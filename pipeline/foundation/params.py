@@ -82,9 +82,14 @@ class World(Group):
 class Source(Group):
     """Where the clips come from, and how they are split where the source does not say."""
 
-    name: Literal["ave", "avsbench", "folder", "is3", "music", "pairs"]
+    name: Literal["ave", "avsbench", "flickr_soundnet", "folder", "is3", "music", "pairs", "vggss"]
     root: str
     watch: str
+    train_list: str | None
+    test_list: str | None
+    silent_list: str | None
+    train_clips: Count | None
+    test_clips: Count | None
     val_share: Share
     test_share: Share
     seed: Seed
@@ -184,6 +189,7 @@ class Params(Group):
     runtime: Runtime
 
 
+BRING_VECTORS = ("pairs", "flickr_soundnet")  # sources that may bring a vector of each sound
 MAPPINGS: dict[str, type[Group]] = {"worlds": World, "proposers": SelectiveSearch}  # their entries' names are free
 
 
@@ -319,7 +325,7 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
             f"train.audio, listen.features: got {train.audio} and {listen.features}; "
             "accepted: small with logmel, vectors with vectors"
         )
-    if source and listen and listen.features == "vectors" and source.name != "pairs":
+    if source and listen and listen.features == "vectors" and source.name not in BRING_VECTORS:
         yield f"listen.features: got 'vectors', but source {source.name} brings none; accepted: logmel"
 
 

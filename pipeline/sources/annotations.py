@@ -1,6 +1,6 @@
 """Annotation files as their authors ship them, read so that one item's fault costs that item or box alone.
 
-A file that cannot be parsed at all is a UserError; whatever is wrong with one entry is Faulty, and its reader rejects
+A file that cannot be parsed at all is a UserError; whatever is wrong with one entry is Unusable, and its reader rejects
 the entry by name. Boxes become fractions of the frame, end exclusive, as pipeline/foundation/manifest.py keeps them.
 """
 
@@ -12,15 +12,12 @@ from typing import Any, TypeVar
 
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Rejection
+from pipeline.sources.reading import Unusable
 
 Corners = tuple[float, float, float, float]
 T = TypeVar("T")
 
 ROUNDING = 1e-6  # of a side: what a sum of two fractions may go beyond the edge, and more than boxes.csv rounds away
-
-
-class Faulty(Exception):  # noqa: N818  (a finding about an entry, not an error of ours)
-    """An entry or a box that cannot be used, with the reason in words."""
 
 
 def read_json(path: Path, kind: type[T]) -> tuple[T, list[Rejection]]:
@@ -51,21 +48,21 @@ def read_json(path: Path, kind: type[T]) -> tuple[T, list[Rejection]]:
 
 
 def member(entry: object, name: str, kind: type[T]) -> T:
-    """A member of a JSON object; raises Faulty where there is none, it is of another kind, or text that cannot be
+    """A member of a JSON object; raises Unusable where there is none, it is of another kind, or text that cannot be
     printed.
     """
     if not isinstance(entry, dict):
-        raise Faulty(f"is {shown(entry)}, not an object with {name}")
+        raise Unusable(f"is {shown(entry)}, not an object with {name}")
     value = entry.get(name)
     if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, str) and not value.isprintable()):
-        raise Faulty(f"its {name} is {shown(value)}")
+        raise Unusable(f"its {name} is {shown(value)}")
     return value
 
 
 def corners(value: object, size: float = 1) -> Corners:
     """x0, y0, x1, y1 in fractions of the frame, of corners given in a frame of `size` x `size`.
 
-    Raises Faulty where they are not four finite numbers, leave the frame or span no area.
+    Raises Unusable where they are not four finite numbers, leave the frame or span no area.
     """
     x0, y0, x1, y1 = (number / size for number in _four_numbers(value))
     return _checked((x0, y0, x1, y1), value)
@@ -79,32 +76,32 @@ def corners_of_xywh(value: object) -> Corners:
 
 def _four_numbers(value: object) -> Corners:
     if not isinstance(value, list) or len(value) != 4:
-        raise Faulty(f"box {shown(value)} is not four numbers")
+        raise Unusable(f"box {shown(value)} is not four numbers")
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in value):
-        raise Faulty(f"box {shown(value)} is not four numbers")
+        raise Unusable(f"box {shown(value)} is not four numbers")
     try:
         x, y, z, w = map(float, value)
     except OverflowError:  # a whole number of more digits than a float can hold
-        raise Faulty(f"box {shown(value)} is not four finite numbers") from None
+        raise Unusable(f"box {shown(value)} is not four finite numbers") from None
     if not all(map(math.isfinite, (x, y, z, w))):
-        raise Faulty(f"box {shown(value)} is not four finite numbers")
+        raise Unusable(f"box {shown(value)} is not four finite numbers")
     return x, y, z, w
 
 
 def _checked(box: Corners, value: object) -> Corners:
     if min(box) < -ROUNDING or max(box) > 1 + ROUNDING:
-        raise Faulty(f"box {shown(value)} leaves the frame")
+        raise Unusable(f"box {shown(value)} leaves the frame")
     x0, y0, x1, y1 = (min(max(edge, 0.0), 1.0) for edge in box)
     if x1 - x0 < ROUNDING or y1 - y0 < ROUNDING:
-        raise Faulty(f"box {shown(value)} has no area, or its edges in the wrong order")
+        raise Unusable(f"box {shown(value)} has no area, or its edges in the wrong order")
     return x0, y0, x1, y1
 
 
 def file_name(path: str) -> str:
-    """The last part of a path; raises Faulty where that can be no file's name."""
+    """The last part of a path; raises Unusable where that can be no file's name."""
     name = path.rpartition("/")[2]
     if name in ("", ".", "..") or not name.isprintable() or len(name.encode()) > 200:
-        raise Faulty(f"{shown(path)} ends in no file's name")
+        raise Unusable(f"{shown(path)} ends in no file's name")
     return name
 
 

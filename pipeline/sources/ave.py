@@ -16,9 +16,9 @@ import numpy as np
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import SPLITS, Clip, Rejection, Split
 from pipeline.foundation.params import Source
-from pipeline.sources.annotations import Faulty, first_there, named, shown
+from pipeline.sources.annotations import first_there, named, shown
 from pipeline.sources.folder import clip_id_of
-from pipeline.sources.reading import Reading, root_folder, split_up
+from pipeline.sources.reading import Reading, Unusable, root_folder, split_up
 
 LINES = "Annotations.txt"
 SECONDS = 10  # that a film has
@@ -38,11 +38,11 @@ def read(source: Source) -> Reading:
         try:
             clip = _clip(root, line)
             if clip.clip_id in clips:
-                raise Faulty("the same event of the same video stands in an earlier line")
+                raise Unusable("the same event of the same video stands in an earlier line")
             if number not in split_of:
-                raise Faulty("is in none of train_order.h5, val_order.h5, test_order.h5")
+                raise Unusable("is in none of train_order.h5, val_order.h5, test_order.h5")
             clips[clip.clip_id] = (f"{LINES}:{number + 1}", split_of[number], clip)
-        except Faulty as fault:
+        except Unusable as fault:
             rejections.append(Rejection(named(name), f"{LINES}:{number + 1}", str(fault)))
     if not clips:
         raise UserError(f"{root / LINES}: none of its {len(lines)} lines can be used; bring it anew")
@@ -95,10 +95,10 @@ def _order(path: Path) -> Iterable[int]:
 def _clip(root: Path, line: str) -> Clip:
     parts = line.split("&")
     if len(parts) != 5:
-        raise Faulty(f"{shown(line)} is not class&video&quality&start&end")
+        raise Unusable(f"{shown(line)} is not class&video&quality&start&end")
     label, video, _, start, end = parts
     if not VIDEO_ID.fullmatch(video) or not label.isprintable():
-        raise Faulty(f"{shown(video)} is no YouTube id, or {shown(label)} no class")
+        raise Unusable(f"{shown(video)} is no YouTube id, or {shown(label)} no class")
     start_s, end_s = _seconds(start, end)
     return Clip(
         clip_id_of(Path(f"{video}_{start_s:g}_{end_s:g}_{re.sub('[^A-Za-z0-9]+', '_', label).strip('_')}")),
@@ -114,9 +114,9 @@ def _seconds(start: str, end: str) -> tuple[float, float]:
     try:
         start_s, end_s = float(start), float(end)
     except ValueError:
-        raise Faulty(f"its event from {shown(start)} to {shown(end)} is not in seconds") from None
+        raise Unusable(f"its event from {shown(start)} to {shown(end)} is not in seconds") from None
     if not 0 <= start_s < end_s <= SECONDS:
-        raise Faulty(f"its event from {start_s:g} to {end_s:g} s is empty, or leaves the film of {SECONDS} s")
+        raise Unusable(f"its event from {start_s:g} to {end_s:g} s is empty, or leaves the film of {SECONDS} s")
     return start_s, end_s
 
 

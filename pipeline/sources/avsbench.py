@@ -20,19 +20,9 @@ from PIL import Image
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Box, Clip, Rejection, Split
 from pipeline.foundation.params import Source
-from pipeline.sources.annotations import (
-    Corners,
-    Faulty,
-    corners,
-    file_name,
-    first_there,
-    member,
-    named,
-    read_json,
-    shown,
-)
+from pipeline.sources.annotations import Corners, corners, file_name, first_there, member, named, read_json, shown
 from pipeline.sources.folder import clip_id_of
-from pipeline.sources.reading import Reading, named_split, root_folder, split_up
+from pipeline.sources.reading import Reading, Unusable, named_split, root_folder, split_up
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +134,8 @@ def _rows(path: Path, subset: Subset, rejections: list[Rejection]) -> Iterator[R
                 try:
                     row = _row(cells, header, subset)
                     if row.clip_id(1) in known:
-                        raise Faulty("named twice; its first line is used, this one is not")
-                except (Faulty, UserError) as fault:
+                        raise Unusable("named twice; its first line is used, this one is not")
+                except (Unusable, UserError) as fault:
                     rejections.append(Rejection(named(cells[0]), f"{path.name}:{reader.line_num}", str(fault)))
                     continue
                 known.add(row.clip_id(1))
@@ -158,11 +148,11 @@ def _rows(path: Path, subset: Subset, rejections: list[Rejection]) -> Iterator[R
 
 def _row(cells: list[str], header: list[str], subset: Subset) -> Row:
     if len(cells) != len(header):
-        raise Faulty(f"{len(cells)} cells under a header of {len(header)}")
+        raise Unusable(f"{len(cells)} cells under a header of {len(header)}")
     label = cells[2] if subset.is_s4 else ""
     for text in (cells[0], label) if subset.is_s4 else (cells[0],):
         if file_name(text) != text:
-            raise Faulty(f"{shown(text)} is no plain name of a folder")
+            raise Unusable(f"{shown(text)} is no plain name of a folder")
     return Row(cells[0], label, named_split(cells[header.index("split")], "its line"))
 
 
@@ -204,12 +194,12 @@ def _boxes(root: Path, subset: Subset, rejections: list[Rejection]) -> tuple[dic
         try:
             name = PurePosixPath(file_name(member(value, "image", str))).stem.replace(".mp4_", "_")
             if name in boxes or name in silent:
-                raise Faulty("named twice; its first entry is used, this one is not")
+                raise Unusable("named twice; its first entry is used, this one is not")
             given = member(value, "gt_box", list)
             if given == [0, 0, 0, 0]:
                 silent.add(name)
             else:
                 boxes[name] = corners(given, SIZE)
-        except Faulty as fault:
+        except Unusable as fault:
             rejections.append(Rejection(named(name), path.name, f"{fault}; the clip is kept, this box is not"))
     return boxes, silent

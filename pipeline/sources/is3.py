@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Box, Clip, Rejection
 from pipeline.foundation.params import Source
-from pipeline.sources.annotations import Corners, Faulty, corners, file_name, first_there, member, named, read_json
+from pipeline.sources.annotations import Corners, corners, file_name, first_there, member, named, read_json
 from pipeline.sources.folder import clip_id_of
-from pipeline.sources.reading import Reading, root_folder, split_up
+from pipeline.sources.reading import Reading, Unusable, root_folder, split_up
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +81,9 @@ def entries_of(path: Path) -> tuple[list[Entry], list[Rejection]]:
             image, audio = (file_name(member(value, key, str)) for key in ("image", "audio"))
             name = PurePosixPath(image).stem
             if (clip_id := clip_id_of(Path(name))) in entries:
-                raise Faulty("named twice; its first entry is used, this one is not")
+                raise Unusable("named twice; its first entry is used, this one is not")
             given = member(value, "gt_box", list)
-        except Faulty as fault:
+        except Unusable as fault:
             rejections.append(Rejection(named(name), path.name, str(fault)))
             continue
         box = None
@@ -92,7 +92,7 @@ def entries_of(path: Path) -> tuple[list[Entry], list[Rejection]]:
                 silent += 1
             else:
                 box = corners(given, SIZE)
-        except Faulty as fault:
+        except Unusable as fault:
             reason = f"{fault}; the clip is kept, this box is not"
             rejections.append(Rejection(clip_id, path.name, reason))
         entries[clip_id] = Entry(name, image, audio, box)

@@ -19,9 +19,9 @@ from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Box, Clip, Rejection, Split
 from pipeline.foundation.params import Source
 from pipeline.foundation.randomness import fraction
-from pipeline.sources.annotations import Corners, Faulty, corners_of_xywh, member, named, read_json, shown
+from pipeline.sources.annotations import Corners, corners_of_xywh, member, named, read_json, shown
 from pipeline.sources.music_media import VIDEO_ID, Media, Moment
-from pipeline.sources.reading import Reading, root_folder, split_up
+from pipeline.sources.reading import Reading, Unusable, root_folder, split_up
 
 INSTRUMENTS = {
     1: "cello",
@@ -39,9 +39,9 @@ VIDEO_LISTS = ("MUSIC_solo_videos.json", "MUSIC_duet_videos.json", "MUSIC21_solo
 
 
 def moment_of(name: str) -> Moment:
-    """The frame that a key, file entry or mask means, without its ending; raises Faulty where it means none."""
+    """The frame that a key, file entry or mask means, without its ending; raises Unusable where it means none."""
     if not (found := NAME.fullmatch(name)):
-        raise Faulty("is no frame's name; accepted: <video>_0_1000/frame_<sss>/<nnnnn>, or <video>_<sss>_<nnnnn>")
+        raise Unusable("is no frame's name; accepted: <video>_0_1000/frame_<sss>/<nnnnn>, or <video>_<sss>_<nnnnn>")
     video, second, second_again, frame = found.groups()
     return Moment(video, int(second or second_again), int(frame))
 
@@ -62,7 +62,7 @@ class Annotated:
         """The frame of an entry, which none has named yet."""
         moment = moment_of(name)
         if moment in self.boxes:
-            raise Faulty("named twice; its first entry is used, this one is not")
+            raise Unusable("named twice; its first entry is used, this one is not")
         self.boxes[moment] = []
         return moment
 
@@ -70,7 +70,7 @@ class Annotated:
         """Add one box, or reject it alone."""
         try:
             self.boxes[moment].append(box())
-        except Faulty as fault:
+        except Unusable as fault:
             self.reject(moment.clip_id, path, f"{fault}; the clip is kept, this box is not")
 
 
@@ -94,7 +94,8 @@ def read(source: Source) -> Reading:
             clips += [(path, split, clip) for clip in found]
             if not found:
                 annotated.reject(video, path, "to train on, but neither its film nor its stills with sound are there")
-    return Reading(split_up(clips, boxes), annotated.rejections)
+    ids = {clip.clip_id: clip.clip_id for _, _, clip in clips}  # a still's own name, such as 00411, says little
+    return Reading(split_up(clips, boxes), annotated.rejections, ids=ids)
 
 
 def _tested(
@@ -107,7 +108,7 @@ def _tested(
         mask = annotated.masks.get(moment, "")
         try:
             clip = media.clip(moment, labels.get(moment.video, ""), mask)
-        except Faulty as fault:
+        except Unusable as fault:
             annotated.reject(moment.name, mask, fault)
             continue
         clips.append((str(root), "test", clip))
@@ -130,8 +131,8 @@ def annotations(root: Path) -> Annotated:
         try:
             moment = moment_of(mask.removeprefix("masks/").removesuffix(".png"))
             if annotated.masks.setdefault(moment, mask) != mask:
-                raise Faulty(f"its frame has another mask, {annotated.masks[moment]}, which is used")
-        except Faulty as fault:
+                raise Unusable(f"its frame has another mask, {annotated.masks[moment]}, which is used")
+        except Unusable as fault:
             annotated.reject(path.stem, mask, fault)
     return annotated
 
@@ -144,7 +145,7 @@ def _dsol(path: Path, annotated: Annotated) -> None:
         try:
             boxes = member(entry, "bbox", list)
             moment = annotated.begin(name.removesuffix(".jpg"), path.name)
-        except Faulty as fault:
+        except Unusable as fault:
             annotated.reject(name, path.name, fault)
             continue
         for box in boxes:
@@ -166,7 +167,7 @@ def _avgn(path: Path, annotated: Annotated) -> None:
         try:
             name = member(entry, "file", str)
             moment = annotated.begin(name, path.name)
-        except Faulty as fault:
+        except Unusable as fault:
             annotated.reject(name, path.name, fault)
             continue
         for which in sources:
@@ -195,7 +196,7 @@ def _classes(root: Path, annotated: Annotated) -> dict[str, tuple[str, str]]:
         annotated.rejections += repeated
         try:
             by_class: dict[str, Any] = member(value, "videos", dict)
-        except Faulty as fault:
+        except Unusable as fault:
             raise UserError(f"{path}: {fault}, not classes with their videos; bring it anew") from fault
         for label, videos in by_class.items():
             if not isinstance(videos, list) or not label.isprintable():

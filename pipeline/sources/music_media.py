@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.foundation.manifest import Clip
-from pipeline.sources.annotations import Faulty, first_there
+from pipeline.sources.annotations import first_there
 from pipeline.sources.folder import clip_id_of
+from pipeline.sources.reading import Unusable
 
 FPS = 30  # of the annotated films: frame n is of second n // 30 in all 24 984 entries of DSOL's lists
 STILLS_A_SECOND = 4  # in mix-and-localize's tree
@@ -68,7 +69,7 @@ class Media:
     def clip(self, moment: Moment, label: str, mask: str) -> Clip:
         """The clip of one frame: the still that lies there, or else its frame of the film; sound of the same second.
 
-        Where neither lies there, the clip names the still, and `extract` says that it is missing. Raises Faulty where
+        Where neither lies there, the clip names the still, and `extract` says that it is missing. Raises Unusable where
         the film would have to be used and the frame's number is not of its second.
         """
         video = self._video(moment.video)
@@ -84,7 +85,7 @@ class Media:
         frame, media, frame_s = first_there(self.root, stills), "", None
         if not frame and video.film:
             if moment.frame // FPS != moment.second:
-                raise Faulty(f"has no still, and at {FPS} frames a second its frame of the film is of another second")
+                raise Unusable(f"has no still, and at {FPS} frames a second its frame of the film is of another second")
             # The middle of the time for which the frame is shown, so that no rounding leads to its neighbour.
             media, sound, frame_s, sound_s = video.film, "", (moment.frame + 0.5) / FPS, float(moment.second)
         elif not frame:

@@ -77,10 +77,13 @@ def test_without_boxes_figures_are_null_and_the_pictures_are_made(trained):
     for split in ("train", "test"):
         boxes = trained.folder / f"data/source/{split}/boxes.csv"
         boxes.write_text(boxes.read_text().splitlines(keepends=True)[0])
+    named = manifest.Rejection("gone", "list.txt", "named, and not there")
+    split = manifest.read(trained.folder / "data/source/test")
+    manifest.write(trained.folder / "data/source/test", Manifest(split.clips, (), (named,)))
     done = trained.stage("evaluate")
     assert "no box in data/source/test: figures that need the truth are null" in done.stderr
     figures = metrics(trained)
-    assert (figures["n"], figures["n_annotated"]) == (6, 0)
+    assert (figures["n"], figures["n_annotated"], figures["n_missing"]) == (6, 0, 1)
     assert set(figures["method"]["half_max"].values()) == {None}
     assert 0 <= figures["wrong_sound"]["half_max"]["moved"] <= 1
     assert figures["wrong_sound"]["adaptive"]["moved"] is None

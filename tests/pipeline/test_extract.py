@@ -81,6 +81,17 @@ def test_a_photograph_with_a_second_of_a_film(tmp_path):
     assert len(extract.sample_of(clip, tmp_path, SETTINGS).waveform) == 22_050
 
 
+def test_a_film_with_the_sound_of_another_file(tmp_path):
+    write_media(tmp_path / "mute.mp4", greys(20))
+    write_media(tmp_path / "loud.mp4", greys(3), tone(3))
+    soundfile.write(tmp_path / "low.wav", tone(2, level=0.25), 44_100)
+    of_film = extract.sample_of(Clip("a", media="mute.mp4", sound="loud.mp4", frame_s=1.5), tmp_path, SETTINGS)
+    assert of_film.frame.mean() == pytest.approx(160, abs=1)
+    assert len(of_film.waveform) == 22_050
+    of_file = extract.sample_of(Clip("a", media="loud.mp4", sound="low.wav"), tmp_path, SETTINGS)
+    assert np.abs(of_file.waveform).max() == pytest.approx(0.25 * 32_767, rel=0.02)
+
+
 def test_a_clip_says_at_which_second_its_frame_stands(tmp_path):
     write_media(tmp_path / "a.mp4", greys(20), tone(2))
     frame = extract.sample_of(Clip("a", media="a.mp4", frame_s=1.5, sound_s=1), tmp_path, SETTINGS).frame

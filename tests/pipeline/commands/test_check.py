@@ -40,6 +40,16 @@ def test_a_watch_that_is_missing_is_told(project):
     assert told(project).startswith("params.yaml: source.watch: list.csv does not exist")
 
 
+def test_lists_that_are_not_there_are_told(project):
+    (project.folder / "videos").mkdir()
+    lists = {"train_list": "t.txt", "silent_list": "/nowhere/s.csv"}
+    project.set({"worlds": {}, "source": {"root": "videos", "watch": "videos", **lists}})
+    assert told(project).splitlines() == [
+        "params.yaml: source.train_list: videos/t.txt is no file; put it there, name another, or set it to null",
+        "params.yaml: source.silent_list: /nowhere/s.csv is no file; put it there, name another, or set it to null",
+    ]
+
+
 def test_a_data_folder_that_is_a_file_is_told(project):
     (project.folder / "data").write_text("")
     assert told(project).startswith("data: cannot be made (File exists)")

@@ -20,6 +20,15 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
     assert back.boxes_of() == {"a": list(back.boxes), "b": []}
 
 
+def test_what_is_missing_is_read_as_it_was_written_and_makes_no_file_where_nothing_is(tmp_path):
+    missing = (Rejection("c", "list.txt", 'named as "c.wav", not there'), Rejection("d", "d.xml", "x"))
+    manifest.write(tmp_path / "a", Manifest(CLIPS, (), missing))
+    assert manifest.read(tmp_path / "a").missing == missing
+    manifest.write(tmp_path / "b", Manifest(CLIPS, ()))
+    assert not (tmp_path / "b" / "missing.csv").exists()
+    assert manifest.read(tmp_path / "b").missing == ()
+
+
 def test_rejections_are_ordered_by_clip(tmp_path):
     manifest.write_rejected(tmp_path, [Rejection("b", "b.mp4", 'no, "sound"'), Rejection("a", "a.mp4", "x")])
     assert [r.clip_id for r in manifest.read_rejected(tmp_path)] == ["a", "b"]

@@ -62,6 +62,8 @@ def test_a_whole_number_may_be_written_as_a_real_one(raw):
             "params.yaml: extract.frame_size: got 100; accepted: a whole number, >= 32, a multiple of 16",
         ),
         ("source", "root", 3, "params.yaml: source.root: got 3; accepted: text"),
+        ("source", "test_list", 3, "params.yaml: source.test_list: got 3; accepted: text or null"),
+        ("source", "train_clips", 0, "params.yaml: source.train_clips: got 0; accepted: a whole number, >= 1 or null"),
         (
             "evaluate",
             "protocols",
@@ -74,6 +76,17 @@ def test_a_whole_number_may_be_written_as_a_real_one(raw):
 def test_a_wrong_value_is_named_with_what_would_be_accepted(raw, group, key, value, line):
     raw[group][key] = value
     assert mistakes(raw) == [line]
+
+
+@pytest.mark.parametrize(("name", "is_accepted"), [("flickr_soundnet", True), ("pairs", True), ("vggss", False)])
+def test_vectors_are_for_sources_that_may_bring_some(raw, name, is_accepted):
+    raw["source"]["name"], raw["listen"]["features"], raw["train"]["audio"] = name, "vectors", "vectors"
+    if is_accepted:
+        assert check(raw).source.name == name
+    else:
+        assert mistakes(raw) == [
+            "params.yaml: listen.features: got 'vectors', but source vggss brings none; accepted: logmel"
+        ]
 
 
 def test_an_unknown_key_is_an_error_and_its_neighbour_is_proposed(raw):

@@ -6,16 +6,8 @@ from hypothesis import strategies as st
 
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Box, checked
-from pipeline.sources.annotations import (
-    Faulty,
-    corners,
-    corners_of_xywh,
-    file_name,
-    first_there,
-    member,
-    named,
-    read_json,
-)
+from pipeline.sources.annotations import corners, corners_of_xywh, file_name, first_there, member, named, read_json
+from pipeline.sources.reading import Unusable
 
 HUGE = int("9" * 400)
 
@@ -50,13 +42,13 @@ def test_a_sum_that_rounding_lifts_over_the_edge_ends_at_it():
     ],
 )
 def test_a_box_that_is_none_is_faulty(box, reason):
-    with pytest.raises(Faulty, match=reason) as caught:
+    with pytest.raises(Unusable, match=reason) as caught:
         corners(box)
     assert len(str(caught.value)) < 160
 
 
 def test_a_width_below_zero_is_faulty():
-    with pytest.raises(Faulty, match="wrong order"):
+    with pytest.raises(Unusable, match="wrong order"):
         corners_of_xywh([0.5, 0.5, -0.2, 0.2])
 
 
@@ -72,7 +64,7 @@ NUMBERS = st.lists(st.floats(-0.1, 1.1) | st.floats() | st.integers(0, 224), min
 def test_whatever_stands_there_is_a_box_of_the_manifest_or_faulty(value, read):
     try:
         box = read(value)
-    except Faulty:
+    except Unusable:
         return
     written = [float(f"{edge:.10g}") for edge in box]  # as boxes.csv has it
     checked(Box("a", "", *written), "here")
@@ -114,18 +106,18 @@ def test_a_missing_file_is_told(tmp_path):
 
 @pytest.mark.parametrize("entry", [[], None, {"name": 3}, {"name": True}, {}, {"name": "a\nb"}, {"name": "\ud800"}])
 def test_a_member_that_is_missing_or_of_another_kind_is_faulty(entry):
-    with pytest.raises(Faulty):
+    with pytest.raises(Unusable):
         member(entry, "name", str)
 
 
 def test_truth_is_no_number():
-    with pytest.raises(Faulty, match="its n is True"):
+    with pytest.raises(Unusable, match="its n is True"):
         member({"n": True}, "n", int)
 
 
 @pytest.mark.parametrize("path", ["", "a/", "..", "a/..", ".", "a/\0", "a/" + "x" * 300, "a/\ud800"])
 def test_a_path_that_ends_in_no_file_s_name_is_faulty(path):
-    with pytest.raises(Faulty, match="no file's name"):
+    with pytest.raises(Unusable, match="no file's name"):
         file_name(path)
 
 

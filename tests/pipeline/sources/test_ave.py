@@ -14,7 +14,7 @@ from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import SAFE_ID
 from pipeline.foundation.params import Extract, Source
 from pipeline.sources import ave
-from tests.samples import greys, real, tone, write_media
+from tests.samples import greys, real, source_of, tone, write_media
 
 LINES = (
     "Church bell&RUhOCu3LNXM&good&0&10",
@@ -25,7 +25,7 @@ LINES = (
 
 
 def source(root: Path) -> Source:
-    return Source(name="ave", root=str(root), watch=str(root), val_share=0.1, test_share=0.1, seed=0)
+    return source_of(root, "ave")
 
 
 def lay_out(root: Path, lines: tuple[str, ...] = LINES, folder: str = "", **orders: list[int]) -> Path:

@@ -13,7 +13,7 @@ from pipeline.extract import sample_of
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Extract, Source
 from pipeline.sources import avsbench
-from tests.samples import real, tone
+from tests.samples import real, source_of, tone
 
 TRAIN, TEST = "-en-yFsmIO8", "0d9u2CymIxc"
 S4 = f"name,start_time,category,split\n{TRAIN},0,helicopter,train\n{TEST},3,race_car,test\n"
@@ -21,7 +21,7 @@ MS3 = "video_id,a_obj,split\nrq5RDUm2Hnk_1,man,test\nrq5RDUm2Hnk_2,man,train\n"
 
 
 def source(root: Path) -> Source:
-    return Source(name="avsbench", root=str(root), watch=str(root), val_share=0.1, test_share=0.1, seed=0)
+    return source_of(root, "avsbench")
 
 
 def picture(path: Path, white: slice = slice(0, 0)) -> None:

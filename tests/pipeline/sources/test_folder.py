@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import Source
 from pipeline.sources import folder
 from pipeline.sources.reading import Reading
-
-
-def source(root: Path, **changes) -> Source:
-    values = {"name": "folder", "root": str(root), "watch": str(root), "val_share": 0.1, "test_share": 0.2, "seed": 0}
-    return Source(**{**values, **changes})
+from tests.samples import source_of
 
 
 def touch(root: Path, *names: str) -> None:
@@ -32,14 +27,14 @@ def split_of(reading: Reading) -> dict[str, str]:
 
 def told(root: Path) -> str:
     with pytest.raises(UserError) as caught:
-        folder.read(source(root))
+        folder.read(source_of(root))
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
 
 def test_every_media_file_at_any_depth_is_a_clip(tmp_path):
     touch(tmp_path, "a.mp4", "b/c/d.MKV", "b/e.wav", "f.gif", "notes.txt", "g.jpg", ".hidden/h.mp4", "b/.i.mp4")
-    found = clips_of(folder.read(source(tmp_path)))
+    found = clips_of(folder.read(source_of(tmp_path)))
     assert sorted(clip.media for clip in found.values()) == ["a.mp4", "b/c/d.MKV", "b/e.wav", "f.gif"]
     assert found["a.mp4"].media == "a.mp4"
 
@@ -47,7 +42,7 @@ def test_every_media_file_at_any_depth_is_a_clip(tmp_path):
 def test_ids_are_safe_unique_and_follow_from_the_path_alone(tmp_path):
     names = ["x/a.mp4", "x-a.mp4", "te[s]t_ video ' _ .flv", "-dash.mp4", "ü.mp4", "a" * 150 + ".mp4", "b.ts", "b.mkv"]
     touch(tmp_path, *names)
-    together = clips_of(folder.read(source(tmp_path)))
+    together = clips_of(folder.read(source_of(tmp_path)))
     assert len(together) == len(names)
     for clip_id, clip in together.items():
         assert folder.SAFE_ID.fullmatch(clip_id)
@@ -63,19 +58,19 @@ def test_an_id_is_the_same_however_the_system_writes_an_umlaut():
 
 def test_splits_come_from_the_group_alone(tmp_path):
     touch(tmp_path, *(f"{i}.mp4" for i in range(300)))
-    before = split_of(folder.read(source(tmp_path)))
+    before = split_of(folder.read(source_of(tmp_path)))
     counts = {split: list(before.values()).count(split) for split in ("train", "val", "test")}
     assert counts["train"] == pytest.approx(210, abs=25)
     assert counts["val"] == pytest.approx(30, abs=15)
     touch(tmp_path, *(f"new{i}.mp4" for i in range(50)))
-    after = split_of(folder.read(source(tmp_path)))
+    after = split_of(folder.read(source_of(tmp_path)))
     assert {clip_id: after[clip_id] for clip_id in before} == before
-    assert split_of(folder.read(source(tmp_path, seed=1))) != after
+    assert split_of(folder.read(source_of(tmp_path, seed=1))) != after
 
 
 def test_one_film_in_two_containers_is_one_group(tmp_path):
     touch(tmp_path, *(f"{i}.{ending}" for i in range(40) for ending in ("mp4", "mkv")))
-    found = split_of(folder.read(source(tmp_path)))
+    found = split_of(folder.read(source_of(tmp_path)))
     assert all(found[f"{i}.mp4"] == found[f"{i}.mkv"] for i in range(40))
 
 
@@ -86,7 +81,7 @@ def test_a_list_of_clips_with_all_that_is_known(tmp_path):
         "a,m/a.mp4,,,val,dog,1,g,masks/a.png,x\nb,,b.jpg,b.wav,train,,,,,\n"
     )
     (tmp_path / "boxes.csv").write_text("clip_id,x0,y0,x1,y1,label,sounding\na,0,0,.5,1,dog,1\na,.5,0,1,1,cat,0\n")
-    reading = folder.read(source(tmp_path))
+    reading = folder.read(source_of(tmp_path))
     found = clips_of(reading)
     assert set(found) == {"a", "b"}
     assert (found["a"].label, found["a"].hard, found["a"].group, found["a"].mask) == ("dog", True, "g", "masks/a.png")
@@ -99,12 +94,12 @@ def test_a_list_without_splits_is_split_by_hash(tmp_path):
     touch(tmp_path, *(f"{i}.mp4" for i in range(40)))
     rows = "".join(f"c{i},{i}.mp4\n" for i in range(40))
     (tmp_path / "clips.csv").write_text(f"clip_id,media\n{rows}")
-    assert set(split_of(folder.read(source(tmp_path))).values()) == {"train", "val", "test"}
+    assert set(split_of(folder.read(source_of(tmp_path))).values()) == {"train", "val", "test"}
 
 
 def test_a_listed_file_that_is_missing_stays_in_its_split(tmp_path):
     (tmp_path / "clips.csv").write_text("clip_id,media,split\nb,b.mp4,test\n")
-    assert [clip.clip_id for clip in folder.read(source(tmp_path)).splits["test"].clips] == ["b"]
+    assert [clip.clip_id for clip in folder.read(source_of(tmp_path)).splits["test"].clips] == ["b"]
 
 
 def test_a_list_of_nothing_is_told(tmp_path):
@@ -128,7 +123,7 @@ def test_a_link_to_a_folder_is_ignored_with_a_warning(tmp_path, caplog):
     touch(tmp_path, "root/a.mp4")
     touch(tmp_path, "other/b.mp4")
     (tmp_path / "root/more").symlink_to(tmp_path / "other")
-    assert set(clips_of(folder.read(source(tmp_path / "root")))) == {"a.mp4"}
+    assert set(clips_of(folder.read(source_of(tmp_path / "root")))) == {"a.mp4"}
     assert "root/more: ignored, a link to a folder" in caplog.text
 
 
@@ -137,7 +132,7 @@ def test_somebody_else_s_tables_are_ignored_with_a_warning(tmp_path, caplog):
     for name in ("clips.csv", "boxes.csv"):
         (tmp_path / name).write_text("file,x0\na.mp4,3\n")
     with caplog.at_level(logging.WARNING):
-        assert set(clips_of(folder.read(source(tmp_path)))) == {"a.mp4"}
+        assert set(clips_of(folder.read(source_of(tmp_path)))) == {"a.mp4"}
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path / name}: ignored, its header has no clip_id" for name in ("clips.csv", "boxes.csv")
     ]

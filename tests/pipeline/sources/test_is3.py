@@ -14,11 +14,11 @@ from pipeline.foundation import manifest
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Source
 from pipeline.sources import is3
-from tests.samples import real, tone
+from tests.samples import real, source_of, tone
 
 
 def source(root: Path) -> Source:
-    return Source(name="is3", root=str(root), watch=str(root), val_share=0.1, test_share=0.1, seed=0)
+    return source_of(root, "is3")
 
 
 def thing(stem: str, box: object) -> dict:

@@ -15,7 +15,7 @@ from pipeline.foundation import manifest
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Extract, Source
 from pipeline.sources import music
-from tests.samples import greys, real, tone, write_media
+from tests.samples import greys, real, source_of, tone, write_media
 
 A, B, C = "4Oy5VmaacaI", "-_-TDDxoaAc", "3wPouBFa9U0"
 SETTINGS = Extract(
@@ -30,7 +30,7 @@ SETTINGS = Extract(
 
 
 def source(root: Path, val_share: float = 0.0) -> Source:
-    return Source(name="music", root=str(root), watch=str(root), val_share=val_share, test_share=0.1, seed=0)
+    return source_of(root, "music", val_share=val_share)
 
 
 def dsol(video: str, second: int, frame: int) -> str:

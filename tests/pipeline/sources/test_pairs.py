@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import Source
 from pipeline.sources import pairs
-from tests.samples import real
+from tests.samples import real, source_of
 
 PAIRS = (
     "clip_id,split,frame,sound,class,hard,width,height\n"
@@ -15,10 +14,6 @@ PAIRS = (
     "b_cat,val,frames/b.jpg,sounds/x.ogg,cat,1,400,300\n"
 )
 BOXES = "clip_id,x0,y0,x1,y1,class,sounding\na_dog,100,50,200,200,dog,1\nb_dog,0,0,400,300,cat,0\n"
-
-
-def source(root: Path) -> Source:
-    return Source(name="pairs", root=str(root), watch=str(root), val_share=0.1, test_share=0.1, seed=0)
 
 
 @pytest.fixture
@@ -35,13 +30,13 @@ def root(tmp_path: Path) -> Path:
 
 def told(root: Path) -> str:
     with pytest.raises(UserError) as caught:
-        pairs.read(source(root))
+        pairs.read(source_of(root, "pairs"))
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
 
 def test_pairs_are_read_with_boxes_in_fractions_and_vectors(root):
-    reading = pairs.read(source(root))
+    reading = pairs.read(source_of(root, "pairs"))
     (a,) = reading.splits["train"].clips
     assert (a.clip_id, a.frame, a.sound, a.label, a.hard, a.group) == (
         *("a_dog", "frames/a.jpg", "sounds/x.ogg", "dog", False, "frames/a.jpg"),
@@ -54,12 +49,12 @@ def test_pairs_are_read_with_boxes_in_fractions_and_vectors(root):
 
 def test_without_an_archive_there_are_no_vectors(root):
     (root / "audio_scores.npz").unlink()
-    assert pairs.read(source(root)).vectors is None
+    assert pairs.read(source_of(root, "pairs")).vectors is None
 
 
 def test_a_missing_file_stays_in_its_split(root):
     (root / "frames" / "a.jpg").unlink()
-    assert [clip.clip_id for clip in pairs.read(source(root)).splits["train"].clips] == ["a_dog"]
+    assert [clip.clip_id for clip in pairs.read(source_of(root, "pairs")).splits["train"].clips] == ["a_dog"]
 
 
 def test_wrong_files_are_told_in_one_line(root):
@@ -98,7 +93,7 @@ def test_an_archive_that_is_none_is_told(root):
 
 @pytest.mark.real
 def test_the_real_pairs_are_read_whole():
-    reading = pairs.read(source(real("pairs")))
+    reading = pairs.read(source_of(real("pairs"), "pairs"))
     train, val = reading.splits["train"], reading.splits["val"]
     assert (len(train.clips), len(val.clips), len(reading.rejections)) == (542, 288, 0)
     assert sum(clip.hard for clip in val.clips) == 92
