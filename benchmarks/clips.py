@@ -30,7 +30,9 @@ Image = NDArray[np.uint8]
 def need_ffmpeg() -> None:
     """Stop in one line where the program that the other side calls is not there."""
     if shutil.which("ffmpeg") is None:
-        sys.exit("ffmpeg: no such program here, and this compares with it; install it (Debian, Ubuntu: apt install ffmpeg)")
+        sys.exit(
+            "ffmpeg: no such program here, and this compares with it; install it (Debian, Ubuntu: apt install ffmpeg)"
+        )
 
 
 def scene(name: str) -> Image:

@@ -3,8 +3,10 @@
 import os
 import resource
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +14,7 @@ from typing import TypeVar
 import psutil
 
 T = TypeVar("T")
-LOOK_S = 0.05  # between two looks at a running process
+LOOK_S = 0.3  # between two looks at a running process: the kernel itself keeps the peak
 
 
 def cpu_s() -> float:
@@ -43,27 +45,28 @@ class Usage:
     output: str
 
 
-def run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Usage:
-    """Run a command in a folder to its end; its standard error is the terminal's.
-
-    Raises CalledProcessError where it fails.
-    """
-    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Usage:
+    """Run a command in a folder to its end. Where it fails, so does this process, with what it said."""
     peaks: dict[int, float] = {}
-    process = subprocess.Popen(
-        command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
-    )
-    while process.poll() is None:
-        _look(process.pid, peaks)
-        time.sleep(LOOK_S)
-    wall_s = time.monotonic() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    output = process.stdout.read() if process.stdout else ""
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, output)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    own = peaks.pop(process.pid, float("nan"))
-    return Usage(spent, wall_s, own, max(peaks.values(), default=0.0), output)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as said:
+        start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        environment = {**os.environ, **environment}
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=said)
+        while True:
+            _look(process.pid, peaks)
+            try:
+                status = process.wait(LOOK_S)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        wall_s, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+        output.seek(0)
+        said.seek(0)
+        if status:
+            sys.exit(f"{' '.join(command)}: ended with status {status}\n{said.read()}")
+        spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        own = peaks.pop(process.pid, float("nan"))
+        return Usage(spent_s, wall_s, own, max(peaks.values(), default=0.0), output.read())
 
 
 def _look(pid: int, peaks: dict[int, float]) -> None:
