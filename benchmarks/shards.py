@@ -1,5 +1,5 @@
-"""Frames, waveforms and regions in shards, against one .npy (regions: .npz) a clip: CPU time to write and to read one at
-random, and bytes on disk. The same clips, one side after the other, files in the page cache.
+"""Frames, waveforms and regions in shards, against one .npy (regions: .npz) a clip: CPU time to write a clip and to
+read one at random, and bytes on disk. The same clips, one side after the other, files in the page cache.
 
     python -m benchmarks.shards                     # --frames /path/to/photographs, --clips, --shard-clips
 

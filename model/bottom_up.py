@@ -39,11 +39,11 @@ def grid_maps(boxes: Sequence[Boxes], weights: Sequence[NDArray[np.float64]], si
 
     boxes: for each frame (K, 4). weights: for each frame (K,), >= 0. size: side S of the square frames, a multiple of
     16. resize: bilinear, as `cv2.resize` does it; area, the mean over the cell's pixels.
-    Returns (B, S / 16, S / 16) float32 in [0, sum(weights)]; a frame's map does not depend on which others come with it.
+    Returns (B, S / 16, S / 16) float32 in [0, sum(weights)]; a frame's map is the same in any company.
     """
     along_y, along_x = _along(np.concatenate(boxes), size, resize)  # (all boxes, S / 16)
     flat = np.concatenate(weights)
-    # Boxes of one weight are counted first: in float32 too such sums are exact, and take half the time.
+    # Boxes of one weight are counted first: such sums are exact in float32 too, and take half the time.
     one = flat[0] if flat.size and (flat == flat[0]).all() else None
     if one is None:
         along_y = along_y * flat[:, None]
