@@ -84,10 +84,10 @@ def speed_of(project: Project, videos: Path, out: Path) -> list[Row]:
     _link(videos, first, 1)
     one.set({"source": {"root": str(first), "watch": str(first), "val_share": 0, "test_share": 0}})
     n = len(list(videos.iterdir()))
-    _ours(one)  # compiles what numba keeps, as the first run ever does
+    ours_s(one)  # compiles what numba keeps, as the first run ever does
     one.forget("data")
-    ours = _taken(_ours(one), _ours(project), n)
-    theirs = _taken(_theirs(one, first, one.folder / "plain"), _theirs(project, videos, out), n)
+    ours = taken(ours_s(one), ours_s(project), n)
+    theirs = taken(theirs_s(one, first, one.folder / "plain"), theirs_s(project, videos, out), n)
     rows: list[Row] = []
     for name in (*ours, "rest"):
         start, each = ours.get(name, (0.0, 0.0))
@@ -103,28 +103,32 @@ def speed_of(project: Project, videos: Path, out: Path) -> list[Row]:
             }
         )
     sums = {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("stage", "clips")}
-    ours_s = sums["start CPU s"] + n * sums["CPU ms a clip"] / 1e3
-    theirs_s = sums["plain start CPU s"] + n * sums["plain CPU ms a clip"] / 1e3
+    all_ours_s = sums["start CPU s"] + n * sums["CPU ms a clip"] / 1e3
+    all_theirs_s = sums["plain start CPU s"] + n * sums["plain CPU ms a clip"] / 1e3
     of_a_clip = sums["plain CPU ms a clip"] / sums["CPU ms a clip"]
-    return [*rows, {"stage": "all", "clips": n, **sums, "ratio": theirs_s / ours_s, "ratio of a clip": of_a_clip}]
+    return [
+        *rows,
+        {"stage": "all", "clips": n, **sums, "ratio": all_theirs_s / all_ours_s, "ratio of a clip": of_a_clip},
+    ]
 
 
-def _taken(one: dict[str, float], many: dict[str, float], n: int) -> dict[str, tuple[float, float]]:
+def taken(one: dict[str, float], many: dict[str, float], n: int) -> dict[str, tuple[float, float]]:
     """CPU seconds of each part: its start, and each clip."""
     each = {name: max((many[name] - one[name]) / max(n - 1, 1), 0) for name in many}
     return {name: (many[name] - n * each[name], each[name]) for name in many}
 
 
-def _ours(project: Project) -> dict[str, float]:
+def ours_s(project: Project) -> dict[str, float]:
+    """CPU seconds of each stage."""
     return {name: project.stage(name, *arguments).cpu_s for name, arguments in STAGES}
 
 
-def _theirs(project: Project, videos: Path, out: Path) -> dict[str, float]:
+def theirs_s(project: Project, videos: Path, out: Path) -> dict[str, float]:
     """CPU seconds of the script's parts; `rest`: its imports, and writing."""
     command = [sys.executable, "-m", "benchmarks.plain", str(videos), str(out)]
-    told = json.loads(run(command, project.folder, {"PYTHONPATH": str(ROOT)}).output)
-    parts = {name: told[name] for name, _ in STAGES if name in told}
-    return {**parts, "rest": told["all"] - sum(parts.values())}
+    spent = json.loads(run(command, project.folder, {"PYTHONPATH": str(ROOT)}).output)
+    parts = {name: spent[name] for name, _ in STAGES if name in spent}
+    return {**parts, "rest": spent["all"] - sum(parts.values())}
 
 
 def disk_of(project: Project, videos: Path, out: Path) -> list[Row]:

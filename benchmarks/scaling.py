@@ -10,7 +10,7 @@ benchmarks/results/scaling.json and memory.json.
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -24,7 +24,8 @@ from pipeline.foundation import shards
 
 SHARD_CLIPS = 64
 DIFFERENT = 64  # frames that are drawn; the others are these again, under other names
-SETTINGS = [(engine, n) for n in (1, 2) for engine in ("joblib", "dask")]
+Setting = tuple[str, int]  # engine, workers
+SETTINGS: list[Setting] = [(engine, n) for n in (1, 2) for engine in ("joblib", "dask")]
 SMALL = 64  # pixels
 
 
@@ -52,13 +53,18 @@ def speed_of(folder: Path, frames: Sequence[Image], n: int, rounds: int) -> list
     """Wall and CPU time of the stage for each engine and number of workers, and whether all made the same bytes."""
     project = Project(folder, {})
     _write_frames(folder, frames, n)
-    took: dict[tuple[str, int], list[Usage]] = {setting: [] for setting in SETTINGS}
-    made: dict[tuple[str, int], str] = {}
+    took: dict[Setting, list[Usage]] = {setting: [] for setting in SETTINGS}
+    made: dict[Setting, str] = {}
     for _ in range(rounds):
         for engine, workers in SETTINGS:
             project.forget("data/regions")
             took[engine, workers].append(_propose(project, engine, workers))
-            made[engine, workers] = _digest(folder / "data/regions")
+            made[engine, workers] = _digest(folder / "data/regions/selective_search")
+    return compared(took, made, n)
+
+
+def compared(took: Mapping[Setting, Sequence[Usage]], made: Mapping[Setting, str], n: int) -> list[Row]:
+    """Each setting beside one worker of its engine; bytes beside those of one worker of joblib."""
     one = {engine: _medians(took[engine, 1]) for engine in ("joblib", "dask")}
     rows = []
     for (engine, workers), usages in took.items():

@@ -12,7 +12,7 @@ from benchmarks import clips, costs, extract, grid, plain, results, scaling, usa
 from benchmarks import pipeline as whole
 from benchmarks import shards as stored
 from benchmarks.project import Project
-from tests.samples import ROOT
+from benchmarks.usage import Usage
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
 
@@ -91,13 +91,31 @@ def test_shards_and_files_are_written_and_read(tmp_path):
 
 
 @pytest.mark.slow
-def test_scaling_tells_of_one_and_two_workers_of_both_engines(tmp_path):
-    frames = [clips.square(clips.scene("a"), 64)]
-    rows = scaling.speed_of(tmp_path / "speed", frames, n=3 * scaling.SHARD_CLIPS, rounds=1)
-    assert [(row["engine"], row["workers"]) for row in rows] == scaling.SETTINGS
-    assert all(row["same bytes"] for row in rows)
-    memory = scaling.memory_of(tmp_path / "memory", frames, n=130, engine="joblib")
-    assert (memory["clips"], memory["shards"]) == (130, 3)
+def test_the_memory_of_a_worker_is_told(tmp_path):
+    row = scaling.memory_of(tmp_path, [clips.square(clips.scene("a"), 64)], n=130, engine="joblib")
+    assert (row["clips"], row["shards"]) == (130, 3)
+    if sys.platform == "linux":
+        assert row["largest worker MB"] > 50
+
+
+def test_two_workers_stand_beside_one_of_their_engine():
+    took = {
+        setting: [Usage(cpu_s=10 + setting[1], wall_s=10 / setting[1], peak_mb=1, worker_peak_mb=1, output="")]
+        for setting in scaling.SETTINGS
+    }
+    made = dict.fromkeys(scaling.SETTINGS, "same") | {("dask", 2): "other"}
+    rows = {(row["engine"], row["workers"]): row for row in scaling.compared(took, made, 4)}
+    assert list(rows) == scaling.SETTINGS
+    assert rows["dask", 2]["times as fast as one"] == 2
+    assert rows["dask", 2]["CPU over one"] == pytest.approx(12 / 11)
+    assert rows["joblib", 1]["CPU ms a clip"] == pytest.approx(2750)
+    assert [row["same bytes"] for row in rows.values()] == [True, True, True, False]
+
+
+def test_a_stage_s_start_and_its_clips_are_told_apart():
+    found = whole.taken({"a": 3.0, "b": 1.0}, {"a": 12.0, "b": 0.9}, 10)
+    assert found["a"] == pytest.approx((2, 1))
+    assert found["b"] == pytest.approx((0.9, 0))
 
 
 @needs_ffmpeg
@@ -107,8 +125,10 @@ def test_the_way_from_videos_to_sounds_is_the_same_on_both_sides(tmp_path):
     clips.make_clips(videos, 2, seconds=1)
     source = {"root": str(videos), "watch": str(videos), "val_share": 0, "test_share": 0}
     project = Project(tmp_path / "project", {"source": source})
-    speed = whole.speed_of(project, videos, out)
-    assert [row["stage"] for row in speed] == ["source", "extract", "propose", "attend", "listen", "rest", "all"]
+    assert list(whole.ours_s(project)) == ["source", "extract", "propose", "attend", "listen"]
+    parts = whole.theirs_s(project, videos, out)
+    assert set(parts) == {"extract", "propose", "attend", "listen", "rest"}
+    assert min(parts.values()) > 0
     folders = {row["folder"]: row["bytes a clip"] for row in whole.disk_of(project, videos, out)}
     assert folders["frames"] > 320 * 320 * 3
     agreement = {row["what"].split(":")[0]: row for row in whole.same(project, out)}
@@ -135,11 +155,3 @@ def test_costs_are_starts_and_clips_added_up():
     sizes = dict.fromkeys(costs.HANDS, 1e5)
     assert costs.disk(sizes, [10_000])[-2] == {"GB on disk": "all that is made", "10,000 clips": pytest.approx(5)}
     assert costs.network(sizes, [10_000])[0]["10,000 clips"] == pytest.approx(14)
-
-
-@pytest.mark.parametrize("name", ["costs", "extract", "grid", "pipeline", "scaling", "search", "shards"])
-def test_a_benchmark_says_what_it_takes(name):
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert f"python -m benchmarks.{name}" in done.stdout
