@@ -87,7 +87,7 @@ def _coverage(size: int, resize: Resize) -> NDArray[np.float32]:
         return (np.clip(edges - starts, 0, STRIDE) / STRIDE).astype(np.float32)
     # At a factor of 16 bilinear resizing reads position 16 d + 7.5: the mean of pixels 16 d + 7 and 16 d + 8.
     middle = starts + STRIDE // 2 - 1
-    return np.float32(0.5) * (edges > middle) + np.float32(0.5) * (edges > middle + 1)
+    return ((edges > middle).astype(np.float32) + (edges > middle + 1).astype(np.float32)) / np.float32(2)
 
 
 def count_unit(k: int, weight: Literal["uniform", "rank"], resize: Resize) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import av
 import av.container
@@ -195,20 +195,24 @@ def media_waveform(path: Path, sample_rate: int, seconds: float, limits: Limits)
         if not container.streams.audio:
             raise Unusable("no audio track")
         stream = container.streams.audio[0]
-        pieces: list[tuple[int, list[Waveform]]] = []  # a sample rate may change within a track
+        runs: list[tuple[tuple[int, str, int], list[NDArray[Any]]]] = []  # what a sample is may change within a track
         decoded_s = 0.0
         for frame in _decoded(container, stream, limits.budget):
             if not frame.sample_rate or not frame.samples:
                 continue
-            if not pieces or pieces[-1][0] != frame.sample_rate:
-                pieces.append((frame.sample_rate, []))
-            pieces[-1][1].append(_mono(frame))
+            kind = (frame.sample_rate, frame.format.name, frame.layout.nb_channels)
+            if not runs or runs[-1][0] != kind:
+                runs.append((kind, []))
+            runs[-1][1].append(_planes(frame))
             decoded_s += frame.samples / frame.sample_rate
             if decoded_s >= seconds + 0.1:  # a little more, so that the resampler's edge lies outside
                 break
-    if not pieces:
+    if not runs:
         raise Unusable("no audio track: none of its sound can be decoded")
-    parts = [_resampled(np.concatenate(samples), rate, sample_rate) for rate, samples in pieces]
+    parts = []
+    for rate, of_rate in itertools.groupby(runs, key=lambda run: run[0][0]):
+        mono = [_mono(np.concatenate(samples, axis=1)) for _, samples in of_rate]
+        parts.append(_resampled(np.concatenate(mono), rate, sample_rate))
     return _checked(np.concatenate(parts), sample_rate, seconds)
 
 
@@ -245,10 +249,14 @@ def _checked(waveform: Waveform, sample_rate: int, seconds: float) -> Waveform:
     return waveform
 
 
-def _mono(frame: av.AudioFrame) -> Waveform:
+def _planes(frame: av.AudioFrame) -> NDArray[Any]:
+    """(channels, T) in the type that the codec gives."""
     samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(frame.samples, -1).T
+    return samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
+
+
+def _mono(samples: NDArray[Any]) -> Waveform:
+    """The plain mean of (channels, T), in [-1, 1]."""
     if samples.dtype == np.uint8:
         scaled = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
