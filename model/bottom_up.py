@@ -75,7 +75,10 @@ def _along(boxes: Boxes, size: int, resize: Resize) -> tuple[NDArray[np.floating
     """(K, S / 16) how much of each cell each box covers, along y and along x: whole halves or sixteenths."""
     table = _coverage(size, resize)
     x, y, w, h = np.ascontiguousarray(boxes.T, dtype=np.intp)
-    return table.take(y + h, axis=0) - table.take(y, axis=0), table.take(x + w, axis=0) - table.take(x, axis=0)
+    along_y, along_x = table.take(y + h, axis=0), table.take(x + w, axis=0)
+    along_y -= table.take(y, axis=0)
+    along_x -= table.take(x, axis=0)
+    return along_y, along_x
 
 
 @lru_cache
