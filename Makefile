@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/sh
 
-.PHONY: help setup repro test lint controls table preset clean clean-scratch lock
+.PHONY: help setup repro test lint bench controls table preset clean clean-scratch lock
 
 help:
 	@echo "make repro          set up, then run everything and print the metrics"
@@ -12,6 +12,7 @@ help:
 	@echo "make preset NAME=... [ROOT=/path/to/clips]   parameters of presets/NAME.yaml"
 	@echo "make test | lint    the tests | ruff and mypy"
 	@echo "$(BIN)/usol compare A B   whether revision B's metrics are better than A's; the exit status says so"
+	@echo "make bench          ratios against what a user would write, small; docs/scale.md has the full sizes"
 	@echo "make clean          remove what the stages made; make clean-scratch: only unfinished and superseded work"
 
 repro: setup
@@ -37,6 +38,16 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# Small sizes, a few minutes on two cores; benchmarks/results keeps those of the full ones.
+bench: setup
+	@$(BIN)/python -m benchmarks.search --most 20 --results .scratch/bench
+	@$(BIN)/python -m benchmarks.grid --clips 512 --results .scratch/bench
+	@$(BIN)/python -m benchmarks.shards --clips 512 --results .scratch/bench
+	@$(BIN)/python -m benchmarks.scaling --clips 256 --rounds 1 --few 500 --many 1500 --results .scratch/bench
+	@$(BIN)/python -m benchmarks.extract --clips 5 --results .scratch/bench
+	@$(BIN)/python -m benchmarks.pipeline --clips 20 --results .scratch/bench
+	@$(BIN)/python -m benchmarks.costs --results .scratch/bench
 
 clean:
 	rm -rf .scratch data/worlds data/source data/frames data/waveforms data/rejected data/regions data/bottom_up data/sounds \

@@ -6,39 +6,36 @@ agree.
 Prints a table and writes benchmarks/results/search.json.
 """
 
-import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results import Row, told
+from benchmarks.clips import Image, photographs, scene, square
+from benchmarks.results import Row, parser, told
 from model.selective_search import Mode, search
-from pipeline.foundation.randomness import generator
 from pipeline.proposers.selective_search import keep_memory
-from pipeline.worlds.scenes import draw_scene
 
-SIDE = 320
 COUNTS: dict[Mode, int] = {"single": 100, "fast": 784, "quality": 50}
-Image = NDArray[np.uint8]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=Path, help="a folder of photographs")
-    parser.add_argument("--most", type=int, default=784, help="how many frames at most in any mode")
-    chosen = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--frames", type=Path, help="a folder of photographs")
+    arguments.add_argument("--most", type=int, default=784, help="how many frames at most in any mode")
+    chosen = arguments.parse_args()
     cv2.setNumThreads(1)
     keep_memory()  # as the stage does; both sides gain
-    frames = list(_photographs(chosen.frames) if chosen.frames else _of_a_world(chosen.most))
+    pictures = photographs(chosen.frames, chosen.most) if chosen.frames else map(scene, map(str, range(chosen.most)))
+    frames = [square(picture) for picture in pictures]
     rows = [_measured(mode, frames[: min(count, chosen.most)]) for mode, count in COUNTS.items()]
     rows.append(Row({"mode": "start: import, and the first frame from a warm cache", "native CPU ms": _start_ms()}))
-    print(told("search", rows))
+    print(told("search", rows, chosen.results))
 
 
 def _measured(mode: Mode, frames: list[Image]) -> Row:
@@ -79,22 +76,6 @@ def _opencv(frame: Image, mode: Mode) -> NDArray[np.int32]:
     }
     switch[mode]()
     return theirs.process()
-
-
-def _photographs(folder: Path) -> Iterator[Image]:
-    for path in sorted(folder.iterdir()):
-        image = cv2.imread(str(path))
-        if image is not None:
-            yield _square(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-
-
-def _of_a_world(n: int) -> Iterator[Image]:
-    for i in range(n):
-        yield _square(draw_scene("bell", generator(0, "benchmark", str(i))).frame(0))
-
-
-def _square(image: Image) -> Image:
-    return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def _start_ms() -> float:

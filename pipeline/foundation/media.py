@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import av
 import av.container
 import av.stream
-import librosa
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -205,28 +205,32 @@ def media_waveform(path: Path, sample_rate: int, seconds: float, limits: Limits,
         if not container.streams.audio:
             raise Unusable("no audio track")
         stream = container.streams.audio[0]
-        pieces: list[tuple[int, list[Waveform]]] = []  # a sample rate may change within a track
+        runs: list[tuple[tuple[int, str, int], list[NDArray[Any]]]] = []  # what a sample is may change within a track
         decoded_s = 0.0
         if start_s:
             _seek_sound(container, stream, start_s)
         for frame in _decoded(container, stream, limits.budget):
             if not frame.sample_rate or not frame.samples:
                 continue
-            samples = _mono(frame)
-            if start_s and not pieces:
-                samples = samples[_samples_before(start_s, frame, stream) :]
-                if not len(samples):
+            samples = _planes(frame)
+            if start_s and not runs:
+                samples = samples[:, _samples_before(start_s, frame, stream) :]
+                if not samples.shape[1]:
                     continue
-            if not pieces or pieces[-1][0] != frame.sample_rate:
-                pieces.append((frame.sample_rate, []))
-            pieces[-1][1].append(samples)
-            decoded_s += len(samples) / frame.sample_rate
+            kind = (frame.sample_rate, frame.format.name, frame.layout.nb_channels)
+            if not runs or runs[-1][0] != kind:
+                runs.append((kind, []))
+            runs[-1][1].append(samples)
+            decoded_s += samples.shape[1] / frame.sample_rate
             if decoded_s >= seconds + 0.1:  # a little more, so that the resampler's edge lies outside
                 break
-    if not pieces:
+    if not runs:
         what = f"nothing from {start_s:g} s on" if start_s else "none of its sound"
         raise Unusable(f"no audio track: {what} can be decoded")
-    parts = [_resampled(np.concatenate(samples), rate, sample_rate) for rate, samples in pieces]
+    parts = []
+    for rate, of_rate in itertools.groupby(runs, key=lambda run: run[0][0]):
+        mono = [_mono(np.concatenate(samples, axis=1)) for _, samples in of_rate]
+        parts.append(_resampled(np.concatenate(mono), rate, sample_rate))
     return _checked(np.concatenate(parts), sample_rate, seconds)
 
 
@@ -285,10 +289,14 @@ def _checked(waveform: Waveform, sample_rate: int, seconds: float) -> Waveform:
     return waveform
 
 
-def _mono(frame: av.AudioFrame) -> Waveform:
+def _planes(frame: av.AudioFrame) -> NDArray[Any]:
+    """(channels, T) in the type that the codec gives."""
     samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(frame.samples, -1).T
+    return samples if frame.format.is_planar else samples.reshape(frame.samples, -1).T
+
+
+def _mono(samples: NDArray[Any]) -> Waveform:
+    """The plain mean of (channels, T), in [-1, 1]."""
     if samples.dtype == np.uint8:
         scaled = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype.kind == "i":
@@ -301,7 +309,8 @@ def _mono(frame: av.AudioFrame) -> Waveform:
 def _resampled(waveform: Waveform, rate: int, wanted: int) -> Waveform:
     if rate == wanted:
         return waveform
-    return librosa.resample(waveform, orig_sr=rate, target_sr=wanted, res_type="soxr_hq").astype(np.float32)
+    made = soxr.resample(waveform, rate, wanted, quality="HQ")  # librosa calls the same, after seconds of importing
+    return np.pad(made, (0, max(0, math.ceil(len(waveform) * wanted / rate) - len(made))))
 
 
 @contextmanager
