@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline import evaluate
-from pipeline.foundation import manifest
+from pipeline.foundation import heat, manifest
 from pipeline.foundation.manifest import Box, Clip, Manifest
 from pipeline.foundation.shards import Shards
 
@@ -19,7 +19,7 @@ def metrics(project) -> dict:
 def test_every_figure_is_there_and_a_share(trained):
     figures = metrics(trained)
     assert (figures["system"], figures["split"], figures["n"], figures["n_annotated"]) == ("usol", "test", 6, 6)
-    assert set(figures["baselines"]) == {"centre", "full", "bottom_up", "prior", "oracle"}
+    assert set(figures["baselines"]) == {"centre", "full", "bottom_up", "prior", "oracle", "mean_bottom_up"}
     for part in (figures["method"], figures["wrong_sound"], *figures["baselines"].values()):
         assert set(part) == {"adaptive", "lvs_top50", "half_max"}
         for values in part.values():
@@ -33,7 +33,7 @@ def test_scores_per_clip_add_up_to_the_figures(trained):
     with (trained.folder / "data/metrics/clips.csv").open() as file:
         rows = list(csv.DictReader(file))
     baselines = [f"ciou_{name}" for name in metrics(trained)["baselines"]]
-    assert list(rows[0]) == [*evaluate.CLIP_COLUMNS, *baselines]
+    assert list(rows[0]) == [*evaluate.CLIP_COLUMNS, *baselines, *evaluate.MORE_COLUMNS]
     for protocol in ("adaptive", "lvs_top50", "half_max"):
         scores = [float(row["ciou"]) for row in rows if row["protocol"] == protocol]
         assert len(scores) == 6
@@ -113,7 +113,7 @@ def test_a_wrong_sound_has_another_label_and_on_hard_clips_that_of_another_thing
     clips += [clip(f"cow{i}", "cow") for i in range(5)] + [clip("hard", "dog", hard=True)]
     boxes = [sees("hard", "dog", True), sees("hard", "cow"), sees("hard", "chair")]
     split = Manifest(tuple(clips), tuple(boxes))
-    wrong = dict(zip([c.clip_id for c in clips], evaluate.wrong_sounds(clips, split, []), strict=True))
+    wrong = dict(zip([c.clip_id for c in clips], heat.wrong_sounds(clips, split, []), strict=True))
     label = {c.clip_id: c.label for c in clips}
     assert all(label[wrong[clip_id]] != label[clip_id] for clip_id in wrong)
     assert label[wrong["hard"]] == "cow"
@@ -122,14 +122,14 @@ def test_a_wrong_sound_has_another_label_and_on_hard_clips_that_of_another_thing
 
 def test_without_labels_a_wrong_sound_is_of_another_group():
     clips = [clip(f"{film}{i}", "", group=film) for film in "ab" for i in range(4)]
-    wrong = evaluate.wrong_sounds(clips, Manifest(tuple(clips), ()), [])
+    wrong = heat.wrong_sounds(clips, Manifest(tuple(clips), ()), [])
     assert all(w[0] != c.group for c, w in zip(clips, wrong, strict=True))
 
 
 def test_a_split_of_one_kind_borrows_any_other_sound():
     clips = [clip("a", "dog"), clip("b", "dog")]
     heard = ["a", "b", "c"]
-    wrong = evaluate.wrong_sounds(clips, Manifest(tuple(clips), ()), heard)
+    wrong = heat.wrong_sounds(clips, Manifest(tuple(clips), ()), heard)
     assert wrong[0] in ("b", "c")
     assert wrong[1] in ("a", "c")
 
@@ -139,7 +139,7 @@ def test_hard_clips_of_the_world_get_the_sound_of_the_other_kind(trained):
     clips = sorted(split.clips, key=lambda c: c.clip_id)
     label = {c.clip_id: c.label for c in clips}
     boxes = split.boxes_of()
-    for c, wrong in zip(clips, evaluate.wrong_sounds(clips, split, []), strict=True):
+    for c, wrong in zip(clips, heat.wrong_sounds(clips, split, []), strict=True):
         others = {box.label for box in boxes[c.clip_id] if not box.sounding} & set(label.values())
         if c.hard and others:
             assert label[wrong] in others
