@@ -22,14 +22,17 @@ Scores = NDArray[np.float64]
 
 
 def ciou(masks: Masks, truth: Maps) -> Scores:
-    """(B,) consensus IoU: sum of g in the mask over (sum of g + pixels of the mask where g is 0); 0 of nothing is 0.
-
-    Where g is a mask itself, 0 or 1, this is the plain IoU.
-    """
+    """(B,) consensus IoU: sum of g in the mask over (sum of g + pixels of the mask where g is 0); 0 of nothing is 0."""
     found = np.where(masks, truth, 0).sum(axis=(1, 2), dtype=np.float64)
     spilt = (masks & (truth == 0)).sum(axis=(1, 2))
     union = truth.sum(axis=(1, 2), dtype=np.float64) + spilt
     return np.divide(found, union, out=np.zeros_like(found), where=union > 0)
+
+
+def mask_iou(masks: Masks, truth: Maps) -> Scores:
+    """(B,) plain IoU with masks g of 0 or 1; where g is empty, the share of the frame that is left out (AVSBench)."""
+    empty = ~truth.any(axis=(1, 2))
+    return np.where(empty, 1 - masks.mean(axis=(1, 2)), ciou(masks, truth))
 
 
 def success_curve(scores: Scores) -> Scores:

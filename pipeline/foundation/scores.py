@@ -85,7 +85,7 @@ class Scores:
     @property
     def masked(self) -> NDArray[np.bool_]:
         """(n,) which clips have a mask."""
-        return ~np.isnan(next(iter(self.iou.values()))["method"])
+        return np.any([~np.isnan(iou["method"]) for iou in self.iou.values()], axis=0)
 
 
 def score(protocols: Sequence[str], material: Material, thresholds: Thresholds) -> Scores:
@@ -188,7 +188,7 @@ def _score_masks(found: Scores, chunk: _Chunk) -> None:
         for who in chunk.who:
             masks = _masks(found, chunk, protocol, who)
             if masks is not None:
-                iou[who][chunk.rows] = loc.ciou(masks, chunk.truth)
+                iou[who][chunk.rows] = loc.mask_iou(masks, chunk.truth)
 
 
 def _masks(found: Scores, chunk: _Chunk, protocol: str, who: str) -> Mask | None:

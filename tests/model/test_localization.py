@@ -15,6 +15,12 @@ def test_ciou_by_hand():
     assert loc.ciou(mask, truth).tolist() == pytest.approx([0.5 / (1.5 + 1)])
 
 
+def test_with_an_empty_mask_it_is_right_to_show_nothing():
+    masks = np.array([[[False, False], [False, True]]] * 2)
+    truth = np.array([[[0, 0], [0, 0]], [[0, 0], [1, 1]]], np.float32)
+    assert loc.mask_iou(masks, truth).tolist() == [0.75, 0.5]
+
+
 def test_ciou_bounds():
     truth = box_mask([(0.2, 0.2, 0.7, 0.6)])[None].astype(np.float32)
     assert loc.ciou(truth > 0, truth)[0] == 1

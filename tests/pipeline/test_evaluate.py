@@ -1,14 +1,16 @@
 import csv
 import json
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline import evaluate
-from pipeline.foundation import heat, manifest
+from pipeline.foundation import heat, manifest, shards
 from pipeline.foundation.manifest import Box, Clip, Manifest
+from pipeline.foundation.params import ProtocolName
 from pipeline.foundation.shards import Shards
 
 
@@ -53,10 +55,59 @@ def test_the_success_curve_begins_at_one_and_ends_low(trained):
 def test_raw_maps_are_stored_for_every_clip_with_both_sounds(trained):
     heat = Shards(trained.folder / "data/heat")
     assert sorted(heat.clip_ids) == [f"test-{i:04d}" for i in range(6)]
-    right, wrong = (heat.read("test-0003", name) for name in ("right", "wrong"))
-    assert right.shape == (4, 4)
-    assert np.abs(right).max() <= 1
-    assert right.tolist() != wrong.tolist()
+    shown = {name: heat.read("test-0003", name) for name in ("right", "wrong", "silence", "noise")}
+    for heard in shown.values():
+        assert heard.shape == (4, 4)
+        assert np.abs(heard).max() <= 1
+    assert len({heard.tobytes() for heard in shown.values()}) == 4
+    assert sorted(Shards(trained.folder / "data/heat/val").clip_ids) == [f"val-{i:04d}" for i in range(4)]
+
+
+def test_probes_say_how_much_stays_lit(trained):
+    told = metrics(trained)["probes"]
+    assert told["n"] == 6
+    assert set(told["thresholds"]) == {"half", "universal_max", "universal_q3"}
+    for sound in ("silence", "noise", "wrong_sound"):
+        for bound in ("half", "own_median", "own_adaptive", "universal_max", "universal_q3"):
+            assert all(0 <= share <= 1 for share in told[sound][bound].values())
+    assert 0 <= told["f"]["f"] <= 1
+
+
+def test_with_masks_all_protocols_and_a_clip_that_is_missing(trained):
+    """One run for all that the default does not show."""
+    listing = trained.folder / "data/source/test/clips.csv"
+    rows = listing.read_text().splitlines()
+    listing.write_text("\n".join([*rows, rows[1].replace("test-0000", "gone")]) + "\n")
+    mask = np.zeros((1, 224, 224), np.uint8)
+    mask[0, :100] = 1
+    shards.write(trained.folder / "data/source/test/masks.h5", "source", ["test-0002"], {"mask": mask})
+    every = get_args(ProtocolName)
+    trained.set({"evaluate": {"protocols": list(every)}})
+    trained.stage("evaluate")
+    figures = metrics(trained)
+    assert (figures["n"], figures["n_missing"]) == (6, 1)
+    missing = (trained.folder / "data/metrics/missing.csv").read_text().splitlines()
+    assert missing[1] == 'gone,media/gone.mp4,"frame, sound, bottom-up map"'
+    assert set(figures["method"]) == set(every)
+    assert figures["masks"]["n"] == 1
+    assert figures["masks"]["full"]["half_max"]["mean_iou"] == pytest.approx(100 / 224, abs=1e-6)
+    assert {name for name, told in figures["protocols"].items() if told["optimistic"]} == {"best_fixed_on_test"}
+    assert 0 < figures["protocols"]["best_fixed"]["thresholds"]["method"] < 1
+    auc = {name: figures["method"][name]["auc"] for name in ("best_fixed", "best_fixed_on_test")}
+    assert auc["best_fixed"] <= auc["best_fixed_on_test"]
+    shown = trained.run("usol", "tables")
+    assert "IoU on 1 masks" in shown.stdout, shown.stderr
+    assert "optimistic: its threshold was chosen on these very clips" in shown.stdout
+    shown = trained.run("usol", "tables", "protocols")  # from the stored maps alone
+    assert shown.returncode == 0, shown.stderr
+    for name in every:
+        told = figures["method"][name]
+        assert f"\n{name} " in shown.stdout
+        assert f"{told['success_rate']:.3f} [{told['success_rate_low']:.2f}, " in shown.stdout
+    shown = trained.run("usol", "tables", "parts")
+    assert shown.returncode == 0, shown.stderr
+    assert "easy" in shown.stdout
+    assert "size" in shown.stdout
 
 
 def test_overlays_are_pictures(trained):
