@@ -21,8 +21,10 @@ def sort_pairs(keys, pairs, n, stack):
     while waiting:
         waiting -= 1
         start, end, left = stack[waiting, 0], stack[waiting, 1], stack[waiting, 2]
-        # std::sort turns to a heap sort where `left` is used up; no list of neighbours was seen to come that far.
-        while end - start > SMALL and left > 0:
+        while end - start > SMALL:
+            if left == 0:  # split too unevenly too often
+                _heap_sort(keys[start:end], pairs[start:end])
+                break
             left -= 1
             cut = _partition(keys, pairs, start, end)
             stack[waiting, 0], stack[waiting, 1], stack[waiting, 2] = cut, end, left
@@ -33,7 +35,7 @@ def sort_pairs(keys, pairs, n, stack):
         at = i
         # The first SMALL look whether they come before all others, and later ones need not: the result is the same.
         while at > 0 and key < keys[at - 1]:
-            keys[at], pairs[at, 0], pairs[at, 1] = keys[at - 1], pairs[at - 1, 0], pairs[at - 1, 1]
+            _move(keys, pairs, at, at - 1)
             at -= 1
         keys[at], pairs[at, 0], pairs[at, 1] = key, a, b
 
@@ -58,6 +60,41 @@ def _partition(keys, pairs, start, end):
             return low
         _swap(keys, pairs, low, high)
         low += 1
+
+
+@njit(cache=True, nogil=True)
+def _heap_sort(keys, pairs):
+    n = len(keys)
+    for parent in range((n - 2) // 2, -1, -1):
+        _sink(keys, pairs, parent, n, keys[parent], pairs[parent, 0], pairs[parent, 1])
+    for last in range(n - 1, 0, -1):
+        key, a, b = keys[last], pairs[last, 0], pairs[last, 1]
+        _move(keys, pairs, last, 0)
+        _sink(keys, pairs, 0, last, key, a, b)
+
+
+@njit(cache=True, nogil=True)
+def _sink(keys, pairs, hole, n, key, a, b):
+    """Put (key, a, b) into a heap of n with a hole: the hole goes down to a leaf first, and up from there."""
+    top = hole
+    while 2 * hole + 2 < n:
+        child = 2 * hole + 2
+        if keys[child] < keys[child - 1]:
+            child -= 1
+        _move(keys, pairs, hole, child)
+        hole = child
+    if 2 * hole + 2 == n:
+        _move(keys, pairs, hole, n - 1)
+        hole = n - 1
+    while hole > top and keys[(hole - 1) // 2] < key:
+        _move(keys, pairs, hole, (hole - 1) // 2)
+        hole = (hole - 1) // 2
+    keys[hole], pairs[hole, 0], pairs[hole, 1] = key, a, b
+
+
+@njit(cache=True, nogil=True)
+def _move(keys, pairs, to, of):
+    keys[to], pairs[to, 0], pairs[to, 1] = keys[of], pairs[of, 0], pairs[of, 1]
 
 
 @njit(cache=True, nogil=True)

@@ -58,7 +58,7 @@ def _piece(name: str, root: Path, clips: list[Clip], settings: Extract) -> Piece
     files = sorted({path for clip in clips for path in (clip.media, clip.frame, clip.sound) if path})
     identity = [(path, *_state(root / path)) for path in files]
     needed = settings.model_dump(exclude={"shard_clips"})
-    work = [(clip.clip_id, clip.media, clip.frame, clip.sound) for clip in clips]
+    work = [(clip.clip_id, clip.media, clip.frame, clip.sound, clip.frame_s, clip.sound_s) for clip in clips]
     mark = shards.fingerprint("extract", VERSION, needed, str(root), work, identity)
     return Piece(name, mark, len(clips), extract_shard, (root, clips, settings))
 
@@ -114,12 +114,14 @@ def sample_of(clip: Clip, root: Path, settings: Extract) -> Sample:
         if name and not (root / name).is_file():
             raise media.Unusable(f"cannot open: {name} is not there")
     limits = media.Limits(media.Budget(settings.cpu_limit), settings.max_megapixels * 1e6)
+    of_sound = settings.sample_rate, settings.seconds, limits, clip.sound_s or 0
     if clip.media:
-        still = media.video_frame(root / clip.media, settings.frame_position, limits)
-        sound = media.media_waveform(root / clip.media, settings.sample_rate, settings.seconds, limits)
+        still = media.video_frame(root / clip.media, settings.frame_position, limits, clip.frame_s)
+        sound = media.media_waveform(root / clip.media, *of_sound)
     else:
         still = media.still_frame(root / clip.frame, limits)
-        sound = media.sound_file_waveform(root / clip.sound, settings.sample_rate, settings.seconds)
+        # A clip without a sound file has a vector instead, which the source brought.
+        sound = media.sound_file_waveform(root / clip.sound, *of_sound) if clip.sound else np.zeros(0, np.float32)
     side = settings.frame_size
     shrinks = min(still.frame.shape[:2]) >= side
     frame = cv2.resize(still.frame, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -60,7 +60,15 @@ def logmel_shard(folder: Path, waveforms: Path) -> int:
     """Write the log-mel spectrograms of the waveforms of one shard."""
     shard = shards.Shard(waveforms)
     rate, seconds = int(shard.attributes["sample_rate"]), float(shard.attributes["seconds"])
-    made = [logmel(filled(shard.read(clip_id, "waveform"), round(rate * seconds)), rate) for clip_id in shard.clip_ids]
+    made = []
+    for clip_id in shard.clip_ids:
+        waveform = shard.read(clip_id, "waveform")
+        if not len(waveform):
+            raise UserError(
+                f"params.yaml: listen.features: 'logmel', but {clip_id} has no sound file, only a vector; "
+                "accepted: vectors"
+            )
+        made.append(logmel(filled(waveform, round(rate * seconds)), rate))
     arrays = {"logmel": np.stack(made) if made else np.zeros((0, N_MELS, 1), np.float16)}
     shards.write(folder / "sounds.h5", "listen", shard.clip_ids, arrays)
     return 0

@@ -2,13 +2,17 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from model.localization import SIZE
 from pipeline.foundation import manifest, shards
 from pipeline.foundation.errors import UserError
+from pipeline.foundation.manifest import Manifest, Rejection
 from pipeline.foundation.params import Source
 from pipeline.foundation.stages import stage
 from pipeline.sources import folder, pairs
@@ -36,9 +40,11 @@ def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None
             "source.test_share, name train in the column split of its clips.csv, or put more clips there"
         )
     shutil.rmtree(out, ignore_errors=True)
+    rejections = list(reading.rejections)
     for split, part in reading.splits.items():
         manifest.write(out / split, part)
-    manifest.write_rejected(out, reading.rejections)
+        rejections += _write_masks(Path(source.root), part, out / split / "masks.h5")
+    manifest.write_rejected(out, rejections)
     clip_ids = sorted(clip.clip_id for part in reading.splits.values() for clip in part.clips)
     if reading.vectors is not None:
         vectors = np.stack([reading.vectors[clip_id] for clip_id in clip_ids])
@@ -51,7 +57,32 @@ def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None
                 *(source.root, split, split, split),
             )
     words = ", ".join(f"{count} {split}" for split, count in counts.items())
-    log.info("source: %s clips, %d rejected -> %s", words, len(reading.rejections), out)
+    log.info("source: %s clips, %d rejected -> %s", words, len(rejections), out)
+
+
+def _write_masks(root: Path, part: Manifest, path: Path) -> Iterator[Rejection]:
+    """Write the masks of the clips that have one, on the grid on which scores are computed: evaluate sees no root.
+
+    Gives the masks that cannot be read; their clips are kept without.
+    """
+    masks: dict[str, NDArray[np.uint8]] = {}
+    for clip in part.clips:
+        if clip.mask:
+            try:
+                masks[clip.clip_id] = _mask(root / clip.mask)
+            except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+                yield Rejection(
+                    clip.clip_id, clip.mask, f"the clip is kept without its mask, which cannot be read: {error}"
+                )
+    if masks:
+        shards.write(path, "source", list(masks), {"mask": np.stack(list(masks.values()))})
+
+
+def _mask(path: Path) -> NDArray[np.uint8]:
+    """(SIZE, SIZE) 1 where an image file is not black, at the nearest pixel."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.NEAREST))
+    return np.any(pixels, axis=2).astype(np.uint8)
 
 
 def in_order(before: Sequence[str], clip_ids: Iterable[str]) -> list[str]:

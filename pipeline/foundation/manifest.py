@@ -1,8 +1,11 @@
 """The manifest: which clips there are, what is boxed in them, and what was rejected. Three kinds of CSV files.
 
-`clips.csv`     clip_id, media, frame, sound, mask, label, hard, group. A clip has `media` (a video) or `frame` and
-                `sound` (two files), relative to the source's root; `group` names what must never be split (the source
-                video, the photograph); `hard` is 1 where something else in sight could make a sound and does not.
+`clips.csv`     clip_id, media, frame, sound, mask, label, hard, group, negative, frame_s, sound_s. A clip has `media`
+                (a video) or `frame` and `sound` (two files; `frame` alone where the source brings a vector of the
+                sound), relative to the source's root; `group` names what must never be split (the source video, the
+                photograph); `hard` is 1 where something else in sight could make a sound and does not; `negative` is 1
+                where what is heard is not in sight. `frame_s`, `sound_s`: seconds into the file at which the frame is
+                taken and the sound begins; empty: as `extract` says, and at its start.
 `boxes.csv`     clip_id, annotator, x0, y0, x1, y1, label, sounding. Fractions of the upright frame, end exclusive.
 `rejected.csv`  clip_id, path, reason.
 """
@@ -10,11 +13,12 @@
 import codecs
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.files import write_whole
@@ -36,6 +40,9 @@ class Clip:
     label: str = ""
     hard: bool = False
     group: str = ""
+    negative: bool = False
+    frame_s: float | None = None
+    sound_s: float | None = None
 
     @property
     def path(self) -> str:
@@ -142,6 +149,19 @@ def truth_of(text: str, place: str) -> bool:
     return text == "1"
 
 
+def _seconds_of(text: str, place: str) -> float | None:
+    """A cell that holds seconds, or nothing."""
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"{place}: got {text!r}; accepted: seconds, 0 and up, or nothing")
+    return seconds
+
+
 def numbers(row: dict[str, str], names: Iterable[str], place: str) -> list[float]:
     """The cells of these columns as numbers."""
     try:
@@ -176,16 +196,23 @@ def write(folder: Path, manifest: Manifest) -> None:
 
 def read(folder: Path) -> Manifest:
     """Read what `write` wrote."""
-    clips = tuple(_clip_of(row) for _, row in read_rows(folder / "clips.csv", _names(Clip)))
+    path = folder / "clips.csv"
+    clips = tuple(_clip_of(row, f"{path}:{line}") for line, row in read_rows(path, _names(Clip)))
     boxes = tuple(
         box_of(row, f"{folder / 'boxes.csv'}:{line}") for line, row in read_rows(folder / "boxes.csv", _names(Box))
     )
     return Manifest(clips, boxes)
 
 
-def _clip_of(row: dict[str, str]) -> Clip:
-    hard = row.pop("hard") == "1"
-    return Clip(**row, hard=hard)
+def _clip_of(row: dict[str, str], place: str) -> Clip:
+    return Clip(**(row | facts_of(row, place)))
+
+
+def facts_of(row: dict[str, str], place: str) -> dict[str, Any]:
+    """What a row says of a clip that is no text; a column that is missing says nothing."""
+    truths = {name: truth_of(row.get(name, ""), f"{place}: {name}") for name in ("hard", "negative")}
+    times = {name: _seconds_of(row.get(name, ""), f"{place}: {name}") for name in ("frame_s", "sound_s")}
+    return {**truths, **times}
 
 
 def write_rejected(folder: Path, rejections: Iterable[Rejection]) -> None:

@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -62,16 +62,18 @@ class Still:
     size_hw: tuple[int, int]
 
 
-def video_frame(path: Path, position: float, limits: Limits) -> Still:
-    """The frame shown at `position` of the video's duration: the last one that starts no later.
+def video_frame(path: Path, position: float, limits: Limits, at_s: float | None = None) -> Still:
+    """The frame shown at `position` of the video's duration, or `at_s` into it: the last one that starts no later.
 
-    Found by time, so exact where the frame rate varies; upright, whatever the camera's rotation.
+    Found by time, so exact where the frame rate varies; upright, whatever the camera's rotation. A video that ends
+    before `at_s` gives its last frame.
     """
     with _opened(path) as container:
         stream = _video_stream(container)
         _check_size(stream.width, stream.height, limits)
         aspect = float(stream.sample_aspect_ratio or 1)
-        target = _Target.of(container, stream, position, limits.budget)
+        told = None if at_s is None else _Target.at(stream, at_s)
+        target = told or _Target.of(container, stream, position, limits.budget)
         frame = _frame_by_seeking(container, stream, target, limits.budget) if target else None
     if frame is None:
         frame = _frame_by_decoding_all(path, position, target, limits.budget)
@@ -99,6 +101,12 @@ class _Target:
             return _Target(start_s + position * stream.duration * tick_s, tick_s, is_told=True)
         span = _span_by_seeking(container, stream, budget)
         return None if span is None else _Target(span[0] + position * (span[1] - span[0]), tick_s, is_told=False)
+
+    @staticmethod
+    def at(stream: av.VideoStream, at_s: float) -> "_Target | None":
+        """Seconds into the stream; None where it does not count time."""
+        tick_s = float(stream.time_base or 0)
+        return _Target((stream.start_time or 0) * tick_s + at_s, tick_s, is_told=False) if tick_s else None
 
     def is_before(self, time_s: float) -> bool:
         return time_s > self.time_s + 1e-6
@@ -189,27 +197,53 @@ def _upright(frame: av.VideoFrame, aspect: float) -> Still:
     return Still(np.ascontiguousarray(np.rot90(pixels, quarters)), size)
 
 
-def media_waveform(path: Path, sample_rate: int, seconds: float, limits: Limits) -> Waveform:
-    """The first seconds of the first sound track: plain mean of its channels, then resampled; shorter if it is."""
+def media_waveform(path: Path, sample_rate: int, seconds: float, limits: Limits, start_s: float = 0) -> Waveform:
+    """Seconds of the first sound track, from `start_s` of it on: plain mean of its channels, then resampled; shorter if
+    it is.
+    """
     with _opened(path) as container:
         if not container.streams.audio:
             raise Unusable("no audio track")
         stream = container.streams.audio[0]
         pieces: list[tuple[int, list[Waveform]]] = []  # a sample rate may change within a track
         decoded_s = 0.0
+        if start_s:
+            _seek_sound(container, stream, start_s)
         for frame in _decoded(container, stream, limits.budget):
             if not frame.sample_rate or not frame.samples:
                 continue
+            samples = _mono(frame)
+            if start_s and not pieces:
+                samples = samples[_samples_before(start_s, frame, stream) :]
+                if not len(samples):
+                    continue
             if not pieces or pieces[-1][0] != frame.sample_rate:
                 pieces.append((frame.sample_rate, []))
-            pieces[-1][1].append(_mono(frame))
-            decoded_s += frame.samples / frame.sample_rate
+            pieces[-1][1].append(samples)
+            decoded_s += len(samples) / frame.sample_rate
             if decoded_s >= seconds + 0.1:  # a little more, so that the resampler's edge lies outside
                 break
     if not pieces:
-        raise Unusable("no audio track: none of its sound can be decoded")
+        what = f"nothing from {start_s:g} s on" if start_s else "none of its sound"
+        raise Unusable(f"no audio track: {what} can be decoded")
     parts = [_resampled(np.concatenate(samples), rate, sample_rate) for rate, samples in pieces]
     return _checked(np.concatenate(parts), sample_rate, seconds)
+
+
+def _seek_sound(container: av.container.InputContainer, stream: av.AudioStream, start_s: float) -> None:
+    """Go to the last packet that begins no later; where a file cannot be sought in, all of it is decoded instead."""
+    tick_s = float(stream.time_base or 0)
+    if tick_s:
+        with suppress(av.FFmpegError):
+            container.seek(math.floor((stream.start_time or 0) + start_s / tick_s), stream=stream, backward=True)
+
+
+def _samples_before(start_s: float, frame: av.AudioFrame, stream: av.AudioStream) -> int:
+    """How many samples of a decoded frame come before `start_s` of its track."""
+    if frame.pts is None:
+        return 0
+    begin_s = frame.pts * float(frame.time_base or 0) - (stream.start_time or 0) * float(stream.time_base or 0)
+    return max(0, round((start_s - begin_s) * frame.sample_rate))
 
 
 def still_frame(path: Path, limits: Limits) -> Still:
@@ -223,16 +257,22 @@ def still_frame(path: Path, limits: Limits) -> Still:
     return Still(pixels, (pixels.shape[0], pixels.shape[1]))
 
 
-def sound_file_waveform(path: Path, sample_rate: int, seconds: float) -> Waveform:
-    """The first seconds of a sound file: plain mean of its channels, then resampled; shorter if it is."""
+def sound_file_waveform(path: Path, sample_rate: int, seconds: float, limits: Limits, start_s: float = 0) -> Waveform:
+    """Seconds of a sound file, or of the sound of a film, from `start_s` on: plain mean of its channels, then
+    resampled; shorter if it is.
+    """
+    if path.suffix[1:].upper() not in soundfile.available_formats():
+        return media_waveform(path, sample_rate, seconds, limits, start_s)
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
+            file.seek(min(round(start_s * rate), file.frames))
             samples = file.read(math.ceil((seconds + 0.1) * rate), dtype="float32", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise Unusable(f"cannot open: {_first_line(error)}") from error
     if not len(samples):
-        raise Unusable("no audio track: the file is empty")
+        where = f"ends before {start_s:g} s" if start_s else "is empty"
+        raise Unusable(f"no audio track: the file {where}")
     return _checked(_resampled(samples.mean(axis=1), rate, sample_rate), sample_rate, seconds)
 
 

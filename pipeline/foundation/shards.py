@@ -22,7 +22,9 @@ from pipeline.foundation.errors import UserError
 
 SCHEMA = 1
 FLAT_CHUNK = 1 << 16  # rows; 128 kB of 16-bit samples
-PACKED = frozenset({"box", "level", "grouping", "score", "label"})  # these shrink threefold; frames and sounds do not
+PACKED = frozenset(
+    {"box", "level", "grouping", "score", "label", "mask"}
+)  # these shrink threefold; frames and sounds do not
 MAX_OPEN = 64  # files that one reader keeps open
 Array = NDArray[Any]
 Attributes = Mapping[str, str | int | float]

@@ -1,7 +1,8 @@
 """Any folder of media files, with or without words on what is in it.
 
 Without a `clips.csv` every file with a video, audio or GIF ending, at any depth, is a clip. With one, the clips are its
-rows: `clip_id`, `media` (or `frame` and `sound`), and what else is known of `split`, `label`, `hard`, `group`, `mask`.
+rows: `clip_id`, `media` (or `frame` and `sound`), and what else is known of `split`, `label`, `hard`, `group`, `mask`,
+`negative`, `frame_s`, `sound_s` (pipeline/foundation/manifest.py).
 `boxes.csv` (`clip_id, x0, y0, x1, y1`, fractions of the frame; `annotator`, `label`, `sounding`) is for measuring only.
 A file of either name whose header has no `clip_id` is somebody else's and ignored with a warning.
 """
@@ -12,6 +13,7 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import (
@@ -20,9 +22,9 @@ from pipeline.foundation.manifest import (
     Clip,
     Split,
     box_of,
+    facts_of,
     header_of,
     read_rows,
-    truth_of,
 )
 from pipeline.foundation.params import Source
 from pipeline.sources.reading import (
@@ -105,13 +107,14 @@ def _listed(path: Path, source: Source) -> Iterator[tuple[str, Split, Clip]]:
         raise UserError(f"{path}: no column media, nor frame and sound; its header is: {', '.join(columns)}")
     for line, row in read_rows(path, ["clip_id"]):
         place = f"{path}:{line}"
-        files = {name: inside_root(row.get(name, ""), place) for name in ("media", "frame", "sound", "mask")}
+        files: dict[str, Any] = {
+            name: inside_root(row.get(name, ""), place) for name in ("media", "frame", "sound", "mask")
+        }
         if not files["media"] and not (files["frame"] and files["sound"]):
             raise UserError(f"{place}: names no media, nor a frame and a sound; fill in the row")
         clip_id = safe_id(row["clip_id"], place)
         group = row.get("group") or clip_id
-        hard = truth_of(row.get("hard", ""), f"{place}: hard")
-        clip = Clip(clip_id, **files, label=row.get("label", ""), hard=hard, group=group)
+        clip = Clip(clip_id, **files, label=row.get("label", ""), group=group, **facts_of(row, place))
         split = named_split(row["split"], place) if row.get("split") else split_of_group(source, group)
         yield place, split, clip
 

@@ -69,6 +69,24 @@ def test_a_photograph_with_a_sound_file(tmp_path):
     assert np.abs(sample.waveform).max() == pytest.approx(0.5 * 32_767, rel=0.02)
 
 
+def test_a_photograph_without_a_sound_file(tmp_path):
+    Image.fromarray(greys(1)[0]).save(tmp_path / "a.png")
+    assert len(extract.sample_of(Clip("a", frame="a.png"), tmp_path, SETTINGS).waveform) == 0  # the source has a vector
+
+
+def test_a_photograph_with_a_second_of_a_film(tmp_path):
+    Image.fromarray(greys(1)[0]).save(tmp_path / "a.png")
+    write_media(tmp_path / "film.mp4", greys(3), tone(3))
+    clip = Clip("a", frame="a.png", sound="film.mp4", sound_s=1.5)
+    assert len(extract.sample_of(clip, tmp_path, SETTINGS).waveform) == 22_050
+
+
+def test_a_clip_says_at_which_second_its_frame_stands(tmp_path):
+    write_media(tmp_path / "a.mp4", greys(20), tone(2))
+    frame = extract.sample_of(Clip("a", media="a.mp4", frame_s=1.5, sound_s=1), tmp_path, SETTINGS).frame
+    assert frame.mean() == pytest.approx(160, abs=1)
+
+
 def test_limits_come_from_the_parameters(root):
     (clip,) = clips("good")
     with pytest.raises(Unusable, match="extract.max_megapixels"):

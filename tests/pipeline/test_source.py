@@ -1,4 +1,5 @@
 import numpy as np
+from PIL import Image
 
 from pipeline import source
 from pipeline.foundation import manifest
@@ -53,3 +54,26 @@ def test_vectors_of_the_source_are_stored_by_clip(tmp_path):
     source.write(reading, settings, tmp_path / "out", tmp_path / "order.csv")
     shard = Shard(tmp_path / "out" / "vectors.h5")
     assert shard.read("a", "vector").tolist() == [1, 1, 1]
+
+
+def test_masks_are_stored_on_the_grid_of_the_scores(tmp_path):
+    mask = np.zeros((448, 112), np.uint8)
+    mask[:224] = 255  # the upper half
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no image")
+    clips = tuple(Clip(name, media=f"{name}.mp4", mask=f"{name}.png", group=name) for name in "ab")
+    empty = Manifest((), ())
+    settings = Source(name="folder", root=str(tmp_path), watch="r", val_share=0.1, test_share=0.1, seed=0)
+    reading = Reading(
+        {"train": Manifest((*clips, Clip("c", media="c.mp4", group="c")), ()), "val": empty, "test": empty}
+    )
+    source.write(reading, settings, tmp_path / "out", tmp_path / "order.csv")
+    shard = Shard(tmp_path / "out" / "train" / "masks.h5")
+    assert shard.clip_ids == ["a"]
+    stored = shard.read("a", "mask")
+    assert stored.shape == (224, 224)
+    assert stored[:112].all()
+    assert not stored[112:].any()
+    (rejection,) = manifest.read_rejected(tmp_path / "out")
+    assert (rejection.clip_id, rejection.path) == ("b", "b.png")
+    assert rejection.reason.startswith("the clip is kept without its mask")

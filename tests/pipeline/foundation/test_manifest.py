@@ -4,7 +4,10 @@ from pipeline.foundation import manifest
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Box, Clip, Manifest, Rejection
 
-CLIPS = (Clip("a", media="x/a.mp4", label="dog", hard=True, group="g"), Clip("b", frame='b,"1".jpg', sound="b.ogg"))
+CLIPS = (
+    Clip("a", media="x/a.mp4", label="dog", hard=True, group="g", negative=True, frame_s=5.0),
+    Clip("b", frame='b,"1".jpg', sound="b.ogg"),
+)
 BOXES = (Box("a", "ann", 0.1, 0.2, 1 / 3, 1.0, "dog"), Box("a", "ann", 0.5, 0.0, 1.0, 0.5, "cat", sounding=False))
 
 
@@ -106,3 +109,12 @@ def test_safe_ids(clip_id):
 @pytest.mark.parametrize("clip_id", ["", "../a", "-a", ".a", "a b", "a/b", "ä", "a" * 121, "a\n"])
 def test_unsafe_ids(clip_id):
     assert not manifest.SAFE_ID.fullmatch(clip_id)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
+def test_seconds_that_are_none_are_told(tmp_path, text):
+    manifest.write(tmp_path, Manifest((Clip("a", media="a.mp4", group="a"),), ()))
+    path = tmp_path / "clips.csv"
+    path.write_text(path.read_text().rstrip("\n") + f"{text}\n")
+    with pytest.raises(UserError, match=f"clips.csv:2: sound_s: got '{text}'; accepted: seconds"):
+        manifest.read(tmp_path)

@@ -196,20 +196,23 @@ def test_photographs_that_cannot_be_used(tmp_path):
 def test_sound_files(tmp_path):
     stereo = np.stack([tone(1, level=0.6), tone(1, level=0.2)], axis=1)
     soundfile.write(tmp_path / "a.flac", stereo, 44_100)
-    waveform = media.sound_file_waveform(tmp_path / "a.flac", RATE, 0.5)
+    waveform = media.sound_file_waveform(tmp_path / "a.flac", RATE, 0.5, LIMITS)
     assert len(waveform) == RATE // 2
     assert math.sqrt(2 * float(np.mean(waveform[1000:-1000] ** 2))) == pytest.approx(0.4, abs=0.01)
 
 
 def test_sound_files_that_cannot_be_used(tmp_path):
     (tmp_path / "a.wav").write_text("no")
-    assert reason(media.sound_file_waveform, tmp_path / "a.wav", RATE, 1).startswith("cannot open: ")
+    assert reason(media.sound_file_waveform, tmp_path / "a.wav", RATE, 1, LIMITS).startswith("cannot open: ")
     soundfile.write(tmp_path / "b.wav", np.zeros(100), RATE)
-    assert reason(media.sound_file_waveform, tmp_path / "b.wav", RATE, 1) == "digital silence"
+    assert reason(media.sound_file_waveform, tmp_path / "b.wav", RATE, 1, LIMITS) == "digital silence"
     soundfile.write(tmp_path / "c.wav", np.zeros(0), RATE)
-    assert reason(media.sound_file_waveform, tmp_path / "c.wav", RATE, 1).startswith("no audio track")
+    assert reason(media.sound_file_waveform, tmp_path / "c.wav", RATE, 1, LIMITS).startswith("no audio track")
     soundfile.write(tmp_path / "d.wav", np.full(100, np.nan), RATE, subtype="FLOAT")
-    assert reason(media.sound_file_waveform, tmp_path / "d.wav", RATE, 1) == "sound holds values that are no numbers"
+    assert (
+        reason(media.sound_file_waveform, tmp_path / "d.wav", RATE, 1, LIMITS)
+        == "sound holds values that are no numbers"
+    )
 
 
 OUTCOMES = {
@@ -241,3 +244,31 @@ def test_every_real_video_has_the_outcome_that_is_known_of_it():
     found = {row["file"]: outcome(folder / row["file"]) for row in known}
     assert len(found) == 152
     assert [row["file"] for row in known if found[row["file"]] not in (row["expected"], row["also_ok"])] == []
+
+
+def test_a_frame_at_a_second_of_the_video(tmp_path):
+    path = write_media(tmp_path / "a.mp4", greys(20), tone(2))  # 10 frames a second
+    assert media.video_frame(path, 0.5, LIMITS, 0.31).frame.mean() == pytest.approx(40, abs=1)
+    assert media.video_frame(path, 0.5, LIMITS, 0.0).frame.mean() == pytest.approx(10, abs=1)
+    assert media.video_frame(path, 0.5, LIMITS, 60.0).frame.mean() == pytest.approx(
+        200, abs=1
+    )  # it ends before: its last
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "wav", "flac"])
+def test_sound_from_a_second_on(tmp_path, ending):
+    sound = np.concatenate([tone(1, hz=300), tone(1, hz=1000)])
+    if ending in ("wav", "flac"):
+        path = tmp_path / f"a.{ending}"
+        soundfile.write(path, sound, 44_100)
+    else:
+        path = write_media(tmp_path / f"a.{ending}", greys(20), sound)
+    for read in (media.media_waveform, media.sound_file_waveform):
+        waveform = read(path, RATE, 0.5, LIMITS, 1.2)
+        assert len(waveform) == 0.5 * RATE
+        strongest = np.abs(np.fft.rfft(waveform)).argmax() / 0.5
+        assert strongest == pytest.approx(1000, abs=4)
+        before = read(path, RATE, 20, LIMITS, 0.9)
+        assert len(before) == pytest.approx(1.1 * RATE, abs=0.05 * RATE)
+        assert np.abs(np.fft.rfft(before[: round(0.09 * RATE)])).argmax() / 0.09 == pytest.approx(300, abs=12)
+        assert "9 s" in reason(read, path, RATE, 1, LIMITS, 9.0)
