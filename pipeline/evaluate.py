@@ -138,13 +138,9 @@ def known_of(clips: list[Clip]) -> Known:
         [clip.group for clip in clips],
         [clip.label for clip in clips],
         np.array([clip.hard for clip in clips], bool),
-        np.array([_is_negative(clip) for clip in clips], bool),
-        [f"{clip.path} {getattr(clip, 'frame_s', '')}" for clip in clips],
+        np.array([clip.negative for clip in clips], bool),
+        [f"{clip.path} {clip.frame_s}" for clip in clips],
     )
-
-
-def _is_negative(clip: Clip) -> bool:
-    return bool(getattr(clip, "negative", False))
 
 
 def write_figures(settings: Evaluate, seen: Seen, scores: Scores, out: Path) -> None:
@@ -198,7 +194,7 @@ def _clip_rows(clips: list[Clip], scores: Scores) -> Iterator[tuple[object, ...]
             right, wrong = cell(ciou["method"][i]), cell(ciou["wrong_sound"][i])
             of_clip = (clip.clip_id, clip.group, protocol, right, wrong, clip.label, clip.hard, cell(truth))
             area, iou = (values[protocol]["method"][i] for values in (scores.area, scores.iou))
-            more = (size, cell(area), cell(iou), _is_negative(clip), float(scores.confidence[i]))
+            more = (size, cell(area), cell(iou), clip.negative, float(scores.confidence[i]))
             yield (*of_clip, *(cell(ciou[name][i]) for name in scores.baselines), *more)
 
 
