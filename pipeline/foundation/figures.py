@@ -68,7 +68,7 @@ class _Part:
         self.n = int(self._scored.sum())
         self._intervals: dict[tuple[str, str], list[loc.Interval]] = {}
         self._k: dict[tuple[str, str], int] = {}
-        if self.n:
+        if self.n and self._protocols:
             self._sum_up(np.asarray(known.groups)[self._scored].tolist(), n_resamples)
 
     def _sum_up(self, groups: list[str], n_resamples: int) -> None:

@@ -138,6 +138,8 @@ def test_a_threshold_comes_from_val_and_without_val_there_are_no_figures():
     found = scores.score(both, here, scores.fitted_thresholds(both, here, None))
     told = figures.figures(found, CLIPS, 10)
     assert set(told["method"]["best_fixed"].values()) == {None}
+    alone = figures.figures(scores.score(["best_fixed"], here, {}), CLIPS, 10)
+    assert set(alone["method"]["best_fixed"].values()) == {None}
     assert told["method"]["best_fixed_on_test"]["n"] == 2
     assert scores.fitted_thresholds(PROTOCOLS, here, val) == {}
 
