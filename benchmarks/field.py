@@ -2,8 +2,8 @@
 
     python -m benchmarks.field --annotations FOLDER      # the lists and boxes of the field, one folder a repository
 
-`published` is what facts say was measured on the same files with the field's own evaluation code, cIoU and AUC in
-percent. Prints a table and writes benchmarks/results/field.json.
+`known` was measured apart from this code on the same files, with the truth by LVS's rule; cIoU and AUC in percent.
+Prints a table and writes benchmarks/results/field.json.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def _row(data_set: str, n: int, name: str, scores: loc.Scores, known: tuple[floa
     rate, auc, mean = (100 * loc.per_clip(scores)).mean(axis=0)
     known_rate, known_auc = known or (None, None)
     row = {"data set": data_set, "n": n, "what": name, "cIoU": round(rate, 2), "AUC": round(auc, 2)}
-    return Row({**row, "mean": round(mean, 2), "published cIoU": known_rate, "published AUC": known_auc})
+    return Row({**row, "mean": round(mean, 2), "known cIoU": known_rate, "known AUC": known_auc})
 
 
 def _one_against_two(of_items: Sequence[Boxes]) -> Row:
