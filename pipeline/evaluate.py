@@ -1,7 +1,8 @@
 """Stage `evaluate`: checkpoint -> metrics, scores per clip, plots, overlays.
 
-Every figure comes from the raw maps, which are stored in data/heat. Each frame is also shown with a wrong sound: a
-system that goes by sight alone scores the same with it. Baselines are scored beside the system, on the same clips.
+Every figure comes from the raw maps, which are stored in data/heat. Each frame is also shown with sounds that it does
+not make: a system that goes by sight alone scores the same with them. Baselines are scored beside the system, on the
+same clips. What is chosen (thresholds) is chosen on val.
 """
 
 import json
@@ -12,24 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from model.localization import THRESHOLDS, success_curve
+from model.protocols import FITTED, PROTOCOLS
+from model.truth import size_class
 from model.vision import MobileNetV2
-from pipeline.foundation import checkpoints, manifest, pictures, shards
-from pipeline.foundation.batches import Clips, Folders
-from pipeline.foundation.checkpoints import System
+from pipeline.foundation import checkpoints, heat, manifest, pictures, probing, shards
+from pipeline.foundation.batches import Folders
 from pipeline.foundation.devices import device_of
-from pipeline.foundation.engines import SCRATCH
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.features import are_kept, kept_features
+from pipeline.foundation.figures import PART_COLUMNS, Known, figures, parts
 from pipeline.foundation.files import write_whole
-from pipeline.foundation.manifest import Clip, Manifest
+from pipeline.foundation.heat import Shown
+from pipeline.foundation.manifest import Clip
 from pipeline.foundation.params import Evaluate, Runtime, Train
-from pipeline.foundation.randomness import fraction, whole
-from pipeline.foundation.scores import Scores, figures, mean_truth, score_maps
+from pipeline.foundation.randomness import fraction
+from pipeline.foundation.scores import Material, Scores, fitted_thresholds, mean_truth
+from pipeline.foundation.scores import score as score_maps
 from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
@@ -37,8 +39,8 @@ log = logging.getLogger(__name__)
 SOURCE, MODEL = Path("data/source"), Path("data/model")
 FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
 HEAT, METRICS, OVERLAYS = Path("data/heat"), Path("data/metrics"), Path("data/overlays")
-BATCH = 32  # clips at a time
-CLIP_COLUMNS = ("clip_id", "group", "protocol", "ciou", "ciou_wrong_sound", "label", "hard", "area")  # and baselines
+CLIP_COLUMNS = ("clip_id", "group", "protocol", "ciou", "ciou_wrong_sound", "label", "hard", "area")  # then baselines
+MORE_COLUMNS = ("size", "mask_area", "iou_mask", "negative", "confidence")  # after them
 Map = NDArray[np.float32]
 
 
@@ -46,26 +48,27 @@ def main() -> None:
     with stage("evaluate") as params:
         settings = params.evaluate
         seen = look(settings, MODEL, Folders(FRAMES, SOUNDS, BOTTOM_UP), params.runtime)
-        write_heat(seen, HEAT)
+        beside = {"val": seen.val} if seen.val is not None and seen.val is not seen.shown else {}
+        heat.write({"": seen.shown, **beside}, FRAMES, HEAT)
         scores = score(settings, seen)
         write_figures(settings, seen, scores, METRICS)
         write_overlays(settings.overlays, seen, OVERLAYS)
         if not scores.annotated.any():
             log.info("evaluate: no box in %s: figures that need the truth are null", SOURCE / settings.split)
-        done = f"{len(seen.clips)} clips of {settings.split}"
+        if unfitted := [p for p in settings.protocols if p in FITTED and p not in scores.thresholds]:
+            log.info("evaluate: %s: no clip with boxes to choose a threshold on: figures are null", ", ".join(unfitted))
+        done = f"{len(seen.shown.clips)} clips of {settings.split}"
         log.info("evaluate: %s -> %s, %s, %s", done, METRICS / "eval.json", HEAT, OVERLAYS)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a system showed for every usable clip of a split, with its own and with a wrong sound."""
+    """What a system showed of the evaluated split and of val (None where val has no usable clip), and what it was."""
 
-    clips: list[Clip]
-    split: Manifest
-    store: Clips
-    right: Map  # (n, h, w)
-    wrong: Map
-    wrong_of: list[str]  # the clip whose sound was the wrong one
+    shown: Shown
+    val: Shown | None
+    frames: Path
+    mean_bottom_up: Map | None  # (h, w) over the usable clips of train; None where there is none
     seed: int
     system: str
     device: str
@@ -73,7 +76,7 @@ class Seen:
 
 
 def look(settings: Evaluate, model: Path, folders: Folders, runtime: Runtime) -> Seen:
-    """Show a trained system every clip of the split."""
+    """Show a trained system every clip of the evaluated split, and of val."""
     device = device_of(runtime.device)
     system, card = checkpoints.load(model)
     train = Train.model_validate(card.train)
@@ -81,126 +84,117 @@ def look(settings: Evaluate, model: Path, folders: Folders, runtime: Runtime) ->
         assert isinstance(system.vision, MobileNetV2)  # params.yaml lets nothing else be frozen
         features = kept_features(system.vision, folders.frames, runtime, device)
         folders = Folders(folders.frames, folders.sounds, folders.bottom_up, features)
+    system = system.to(device)
     split = manifest.read(SOURCE / settings.split)
-    store = Clips([clip.clip_id for clip in split.clips], folders, device)
-    if not store.clip_ids:
+    shown = heat.show(system, split, folders, device, "evaluate")
+    if shown is None:
         raise UserError(
             f"params.yaml: evaluate.split: {settings.split} has no usable clip ({len(split.clips)} before rejections); "
             "name another split, or raise its share in source"
         )
-    usable = set(store.clip_ids)
-    clips = sorted((clip for clip in split.clips if clip.clip_id in usable), key=lambda clip: clip.clip_id)
-    wrong_of = wrong_sounds(clips, split, store.sounds.clip_ids)
-    right, wrong = _heat(system.to(device), store, wrong_of)
+    val = shown if settings.split == "val" else heat.show(system, manifest.read(SOURCE / "val"), folders, device, "val")
     precision = "bfloat16" if system.half_networks else "float32"
-    return Seen(clips, split, store, right, wrong, wrong_of, train.seed, train.system, device.type, precision)
+    mean = mean_bottom_up(folders.bottom_up)
+    return Seen(shown, val, folders.frames, mean, train.seed, train.system, device.type, precision)
 
 
-def wrong_sounds(clips: list[Clip], split: Manifest, heard: list[str]) -> list[str]:
-    """For each clip another one whose sound is wrong for it, drawn from the clip's own id.
-
-    A hard clip gets a sound of something else in sight that could make one; any other clip one of another label;
-    without labels, one of another group. Where the split has none, any other clip that was heard.
-    """
-    boxes = split.boxes_of()
-    by_label: dict[str, list[str]] = {}
-    for clip in clips:
-        by_label.setdefault(clip.label or clip.group, []).append(clip.clip_id)
-    in_order = [clip_id for label in sorted(by_label) for clip_id in by_label[label]]
-    first = {label: in_order.index(ids[0]) for label, ids in by_label.items()}
-    chosen = []
-    for clip in clips:
-        label = clip.label or clip.group
-        drawn = whole(0, "wrong sound", clip.clip_id)
-        in_sight = {box.label for box in boxes[clip.clip_id] if not box.sounding} - {label}
-        others = [clip_id for name in sorted(in_sight) for clip_id in by_label.get(name, [])] if clip.hard else []
-        if others:
-            chosen.append(others[drawn % len(others)])
-        elif n_others := len(in_order) - len(by_label[label]):
-            place = drawn % n_others  # among all but those of its own label, which lie together
-            chosen.append(in_order[place + len(by_label[label]) * (place >= first[label])])
-        else:
-            any_other = [clip_id for clip_id in heard if clip_id != clip.clip_id]
-            chosen.append(any_other[drawn % len(any_other)])
-    return chosen
-
-
-@torch.inference_mode()
-def _heat(system: System, store: Clips, wrong_of: list[str]) -> tuple[Map, Map]:
-    """Raw maps (n, h, w) of every clip with its own sound and with the wrong one."""
-    right: list[Map] = []
-    wrong: list[Map] = []
-    with tqdm(total=len(store.clip_ids), desc="evaluate", unit="clip", disable=None) as progress:
-        for start in range(0, len(store.clip_ids), BATCH):
-            clip_ids = store.clip_ids[start : start + BATCH]
-            for maps, sounds_of in ((right, clip_ids), (wrong, wrong_of[start : start + BATCH])):
-                batch = store.batch(clip_ids, sounds_of)
-                heat = system.heat(batch.frames, batch.sounds, batch.bottom_up, batch.features)
-                maps.append(heat.float().cpu().numpy())
-            progress.update(len(clip_ids))
-    return np.concatenate(right), np.concatenate(wrong)
+def mean_bottom_up(folder: Path) -> Map | None:
+    """The mean bottom-up map of the training clips; None where there is none."""
+    stored = shards.Shards(folder)
+    total, n = np.zeros(()), 0
+    for clip in manifest.read(SOURCE / "train").clips:
+        if clip.clip_id in stored:
+            total, n = total + stored.read(clip.clip_id, "map").astype(np.float64), n + 1
+    return (total / n).astype(np.float32) if n else None
 
 
 def score(settings: Evaluate, seen: Seen) -> Scores:
     """Score what a system showed, under every protocol and beside the baselines."""
-    boxes = seen.split.boxes_of()
-    of_clips = [boxes[clip.clip_id] for clip in seen.clips]
-    bottom_up = seen.store.maps.stack(seen.store.clip_ids, "map")
     prior = mean_truth(manifest.read(SOURCE / "train").boxes_of().values())
-    return score_maps(settings.protocols, seen.right, seen.wrong, bottom_up, of_clips, prior)
+    learned = {"prior": prior, "mean_bottom_up": seen.mean_bottom_up}
+    priors = {name: map_ for name, map_ in learned.items() if map_ is not None}
+    here = _material(seen.shown, settings.split, priors)
+    val = _material(seen.val, "val", priors) if seen.val else None
+    return score_maps(settings.protocols, here, fitted_thresholds(settings.protocols, here, val))
+
+
+def _material(shown: Shown, split: str, priors: dict[str, Map]) -> Material:
+    boxes = shown.split.boxes_of()
+    path = SOURCE / split / "masks.h5"
+    masks = shards.Shard(path) if path.exists() else None
+    with_mask = set(masks.clip_ids) if masks else set()
+
+    def mask_of(place: int) -> NDArray[np.uint8] | None:
+        clip_id = shown.clips[place].clip_id
+        return masks.read(clip_id, "mask") if masks and clip_id in with_mask else None
+
+    of_clips = [boxes[clip.clip_id] for clip in shown.clips]
+    return Material(shown.maps["right"], shown.maps["wrong"], shown.bottom_up, of_clips, priors, mask_of)
+
+
+def known_of(clips: list[Clip]) -> Known:
+    """What is known of clips besides their maps. Clips show one picture where they share a file and a time in it."""
+    return Known(
+        [clip.group for clip in clips],
+        [clip.label for clip in clips],
+        np.array([clip.hard for clip in clips], bool),
+        np.array([clip.negative for clip in clips], bool),
+        [f"{clip.path} {clip.frame_s}" for clip in clips],
+    )
 
 
 def write_figures(settings: Evaluate, seen: Seen, scores: Scores, out: Path) -> None:
-    """Write eval.json, clips.csv and success.csv."""
+    """Write eval.json and the tables of clips, success, parts and missing clips."""
+    shown = seen.shown
+    known = known_of(shown.clips)
     of_run = {
         "system": seen.system,
         "split": settings.split,
-        "n": len(seen.clips),
-        "n_annotated": int(scores.annotated.sum()),
-        "n_missing": len(seen.split.clips) + len(seen.split.missing) - len(seen.clips),
+        "n": len(shown.clips),
+        "n_annotated": int((scores.annotated & ~known.negative).sum()),
+        "n_missing": len(shown.missing),
         "seed": seen.seed,
         "device": seen.device,
         "precision": seen.precision,
     }
-    hard = np.array([clip.hard for clip in seen.clips])
-    of_scores = figures(scores, [clip.group for clip in seen.clips], hard, settings.bootstrap)
-    write_whole(out / "eval.json", json.dumps(of_run | of_scores, indent=2, allow_nan=False) + "\n")
-    columns = (*CLIP_COLUMNS, *(f"ciou_{name}" for name in scores.baselines))
-    manifest.write_rows(out / "clips.csv", columns, _clip_rows(seen, scores))
+    of_protocols = {name: _of_protocol(name, settings.split, scores) for name in scores.ciou}
+    of_scores = {"protocols": of_protocols, **figures(scores, known, settings.bootstrap)}
+    of_probes = {"probes": probing.figures(shown, seen.val, ~known.negative)}
+    write_whole(out / "eval.json", json.dumps(of_run | of_scores | of_probes, indent=2, allow_nan=False) + "\n")
+    columns = (*CLIP_COLUMNS, *(f"ciou_{name}" for name in scores.baselines), *MORE_COLUMNS)
+    manifest.write_rows(out / "clips.csv", columns, _clip_rows(shown.clips, scores))
+    manifest.write_rows(out / "parts.csv", PART_COLUMNS, parts(scores, known, settings.bootstrap))
+    manifest.write_rejections(out / "missing.csv", shown.missing)
     first = scores.ciou[settings.protocols[0]]
     rows: Iterable[Iterable[float]] = []
-    if scores.annotated.any():
+    if not np.isnan(first["method"][scores.annotated]).any() and scores.annotated.any():
         curves = [success_curve(values[scores.annotated]) for values in first.values()]
         rows = np.column_stack([THRESHOLDS, *curves]).tolist()
     manifest.write_rows(out / "success.csv", ("threshold", *first), rows)
 
 
-def _clip_rows(seen: Seen, scores: Scores) -> Iterator[tuple[object, ...]]:
+def _of_protocol(name: str, split: str, scores: Scores) -> dict[str, object]:
+    """What a reader must know: does the protocol see the truth, was its threshold chosen on the clips it is told of."""
+    return {
+        "sees_truth": name in PROTOCOLS and PROTOCOLS[name].sees_truth,
+        "optimistic": name in FITTED and (name != "best_fixed" or split == "val"),
+        "thresholds": scores.thresholds.get(name),
+    }
+
+
+def _clip_rows(clips: list[Clip], scores: Scores) -> Iterator[tuple[object, ...]]:
     def cell(value: float) -> object:
         return "" if np.isnan(value) else float(value)
 
-    for i, clip in enumerate(seen.clips):
+    for i, clip in enumerate(clips):
+        truth = scores.truth[i]
+        size = "" if np.isnan(truth) else size_class(truth)
         for protocol, ciou in scores.ciou.items():
             right, wrong = cell(ciou["method"][i]), cell(ciou["wrong_sound"][i])
-            of_clip = (clip.clip_id, clip.group, protocol, right, wrong, clip.label, clip.hard, cell(scores.area[i]))
-            yield (*of_clip, *(cell(ciou[name][i]) for name in scores.baselines))
-
-
-def write_heat(seen: Seen, out: Path) -> None:
-    """Write the raw maps, in shards of the frames' order."""
-    scratch = SCRATCH / "evaluate"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    row = {clip.clip_id: i for i, clip in enumerate(seen.clips)}
-    files = {}
-    for shard in seen.store.frames.shards:
-        clip_ids = [clip_id for clip_id in shard.clip_ids if clip_id in row]
-        if clip_ids:
-            rows = [row[clip_id] for clip_id in clip_ids]
-            files[shard.path.name] = scratch / shard.path.name
-            arrays = {"right": seen.right[rows], "wrong": seen.wrong[rows]}
-            shards.write(scratch / shard.path.name, "evaluate", clip_ids, arrays)
-    shards.publish(files, out)
+            of_clip = (clip.clip_id, clip.group, protocol, right, wrong, clip.label, clip.hard, cell(truth))
+            area, iou = (values[protocol]["method"][i] for values in (scores.area, scores.iou))
+            more = (size, cell(area), cell(iou), clip.negative, float(scores.confidence[i]))
+            yield (*of_clip, *(cell(ciou[name][i]) for name in scores.baselines), *more)
 
 
 def write_overlays(n: int, seen: Seen, out: Path) -> None:
@@ -208,20 +202,21 @@ def write_overlays(n: int, seen: Seen, out: Path) -> None:
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
-    boxes = seen.split.boxes_of()
-    label = {clip.clip_id: clip.label for clip in seen.clips}
-    chosen = sorted(range(len(seen.clips)), key=lambda i: fraction(0, "overlay", seen.clips[i].clip_id))[:n]
+    shown, frames = seen.shown, shards.Shards(seen.frames)
+    boxes = shown.split.boxes_of()
+    label = {clip.clip_id: clip.label for clip in shown.clips}
+    chosen = sorted(range(len(shown.clips)), key=lambda i: fraction(0, "overlay", shown.clips[i].clip_id))[:n]
     for i in chosen:
-        clip = seen.clips[i]
+        clip = shown.clips[i]
         picture = pictures.Overlay(
             clip.clip_id,
-            seen.store.frames.read(clip.clip_id, "frame"),
-            seen.store.maps.read(clip.clip_id, "map"),
-            seen.right[i],
-            seen.wrong[i],
+            frames.read(clip.clip_id, "frame"),
+            shown.bottom_up[i],
+            shown.maps["right"][i],
+            shown.maps["wrong"][i],
             boxes[clip.clip_id],
             clip.label,
-            label.get(seen.wrong_of[i], ""),
+            label.get(shown.wrong_of[i], ""),
         )
         write_whole(out / f"{clip.clip_id}.png", pictures.draw(picture))
 

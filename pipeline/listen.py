@@ -1,4 +1,7 @@
-"""Stage `listen`: waveforms -> what the sound network is given: a log-mel spectrogram, or the source's own vector."""
+"""Stage `listen`: waveforms -> what the sound network is given: a log-mel spectrogram, or the source's own vector.
+
+Beside log-mel spectrograms it writes those of silence and of noise, with which `evaluate` tries a system.
+"""
 
 import logging
 from pathlib import Path
@@ -7,10 +10,11 @@ import librosa
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.foundation import shards
+from pipeline.foundation import probe_sounds, shards
 from pipeline.foundation.engines import Piece, finish
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Listen, Runtime
+from pipeline.foundation.randomness import generator
 from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
@@ -44,6 +48,9 @@ def listen(settings: Listen, waveforms: Path, out: Path, runtime: Runtime) -> No
         else:
             mark = shards.fingerprint("vectors", VERSION, shard.checksum, shards.Shard(VECTORS).checksum)
             pieces.append(Piece(path.name, mark, len(shard.clip_ids), vector_shard, (path, VECTORS)))
+    if settings.features == "logmel":
+        length = int(shard.attributes["sample_rate"]), float(shard.attributes["seconds"])
+        pieces.append(Piece(probe_sounds.FILE, shards.fingerprint("probes", VERSION, length), 0, probe_shard, length))
     folders = finish("listen", pieces, runtime)
     shards.publish({p.name: f / "sounds.h5" for p, f in zip(pieces, folders, strict=True)}, out)
     log.info("listen: %s of %d clips -> %s", settings.features, sum(piece.clips for piece in pieces), out)
@@ -77,6 +84,17 @@ def vector_shard(folder: Path, waveforms: Path, vectors: Path) -> int:
     return 0
 
 
+def probe_shard(folder: Path, sample_rate: int, seconds: float) -> int:
+    """Write the log-mel spectrograms of silence and of white noise of standard deviation 1, as loud as VSSL-EVAL's."""
+    n_samples = round(sample_rate * seconds)
+    noises = [generator(0, "noise", name).standard_normal(n_samples, np.float32) for name in probe_sounds.NOISES]
+    made = [decibels(sound, sample_rate) for sound in (np.zeros(n_samples, np.float32), *noises)]
+    shards.write(
+        folder / "sounds.h5", "listen", [probe_sounds.SILENCE, *probe_sounds.NOISES], {"logmel": np.stack(made)}
+    )
+    return 0
+
+
 def filled(waveform: NDArray[np.int16], n_samples: int) -> NDArray[np.int16]:
     """A waveform repeated in whole copies until it is long enough, then cut (Sec. 4.2)."""
     return np.tile(waveform, -(-n_samples // len(waveform)))[:n_samples]
@@ -87,9 +105,12 @@ def logmel(waveform: NDArray[np.int16], sample_rate: int) -> NDArray[np.float16]
 
     waveform: (T,) int16. Returns (64, 1 + T // 512) float16: dB of the power of a full-scale signal, -100 and up.
     """
-    power = librosa.feature.melspectrogram(
-        y=waveform.astype(np.float32) / 32767, sr=sample_rate, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS
-    )
+    return decibels(waveform.astype(np.float32) / 32767, sample_rate)
+
+
+def decibels(samples: NDArray[np.floating], sample_rate: int) -> NDArray[np.float16]:
+    """The same of samples whose full scale is 1."""
+    power = librosa.feature.melspectrogram(y=samples, sr=sample_rate, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
     return librosa.power_to_db(power, ref=1.0, amin=FLOOR, top_db=None).astype(np.float16)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.localization import SIZE
+from model.upsampling import SIZE
 from pipeline.foundation import manifest, shards
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import Manifest, Rejection

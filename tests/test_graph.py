@@ -77,11 +77,16 @@ GRAPH = {
         ["evaluate"],
         [
             *("data/bottom_up", "data/frames", "data/model", "data/sounds"),
-            *("data/source/${evaluate.split}", "data/source/train"),
+            *("data/source/${evaluate.split}", "data/source/train", "data/source/val"),
         ],
         [
             *("data/metrics/eval.json", "data/heat", "data/overlays"),
-            *("data/metrics/clips.csv", "data/metrics/success.csv"),
+            *(
+                "data/metrics/clips.csv",
+                "data/metrics/missing.csv",
+                "data/metrics/parts.csv",
+                "data/metrics/success.csv",
+            ),
         ],
     ),
 }

@@ -43,6 +43,8 @@ def test_what_is_committed_is_the_lock_the_order_and_the_metrics(reproduced):
     assert tracked == [
         "data/metrics/clips.csv",
         "data/metrics/eval.json",
+        "data/metrics/missing.csv",
+        "data/metrics/parts.csv",
         "data/metrics/success.csv",
         "data/metrics/train.csv",
         "data/order.csv",

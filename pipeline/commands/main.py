@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("name", metavar="NAME")
     command.add_argument("--root", help="where the clips are: source.root and source.watch")
     command.set_defaults(run=_preset)
-    command = commands.add_parser("tables", help="print the metrics, or a table of cells such as controls")
+    command = commands.add_parser("tables", help="print the metrics; or parts, protocols, a table of cells")
     command.add_argument("name", nargs="?", metavar="NAME")
     command.set_defaults(run=_tables)
     command = commands.add_parser(
@@ -83,9 +83,14 @@ def _preset(chosen: argparse.Namespace) -> None:
 
 
 def _tables(chosen: argparse.Namespace) -> None:
-    from pipeline.commands import tables
+    if chosen.name == "protocols":
+        from pipeline.commands import protocols
 
-    tables.run(chosen.name)
+        protocols.run()
+    else:
+        from pipeline.commands import tables
+
+        tables.run(chosen.name)
 
 
 def _compare(chosen: argparse.Namespace) -> None:

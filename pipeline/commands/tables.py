@@ -1,18 +1,21 @@
-"""`usol tables`: the metrics as tables; `usol tables NAME`: the cells of a table beside its first one."""
+"""`usol tables`: the metrics as tables; `usol tables NAME`: the cells of a table beside its first one.
+
+Two names are no tables of cells: `parts` (by label, size, and hard or easy), and `protocols` (commands/protocols.py).
+"""
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tabulate import tabulate
 
 from model.localization import intervals, per_clip
 from pipeline.commands.cell import CELLS, Table, read_table
+from pipeline.commands.special_tables import as_table, sections, with_interval
 from pipeline.foundation.errors import UserError
+from pipeline.foundation.figures import PART_COLUMNS
 from pipeline.foundation.manifest import read_rows
 from pipeline.foundation.randomness import generator
 
@@ -23,21 +26,33 @@ NAMES = {
     "bottom_up": "bottom-up map alone",
     "prior": "mean of the train boxes",
     "oracle": "oracle (the best possible)",
+    "mean_bottom_up": "mean of the train bottom-up maps",
 }
 RESAMPLES = 2000
 
 
 def run(name: str | None) -> None:
     """Print the metrics of the last evaluation, or of a table's cells."""
-    print(_main_tables() if name is None else _cell_table(name))
+    if name is None:
+        print(_main_tables())
+    elif name == "parts":
+        print(_parts_table())
+    else:
+        print(_cell_table(name))
+
+
+def last_evaluation() -> dict[str, Any]:
+    """What eval.json holds; raises UserError where nothing was evaluated yet."""
+    path = METRICS / "eval.json"
+    try:
+        figures: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: not there yet; `make repro` or `dvc repro` makes it") from error
+    return figures
 
 
 def _main_tables() -> str:
-    path = METRICS / "eval.json"
-    try:
-        figures = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: not there yet; `make repro` or `dvc repro` makes it") from error
+    figures = last_evaluation()
     lines = [
         f"{figures['system']}, seed {figures['seed']}, on {figures['n']} clips of {figures['split']} "
         f"({figures['n_annotated']} with boxes, {figures['n_missing']} rejected); 95 % intervals in brackets"
@@ -47,12 +62,15 @@ def _main_tables() -> str:
         lines.append(
             _protocol_table(figures, protocol) if figures["n_annotated"] else _without_boxes(figures, protocol)
         )
+    lines += sections(figures)
     made = ("metrics/eval.json", "metrics/clips.csv", "metrics/success.csv", "overlays/", "heat/", "model/")
     lines += ["", "written: " + ", ".join(f"data/{name}" for name in made)]
     return "\n".join(lines)
 
 
 def _protocol_table(figures: dict[str, Any], protocol: str) -> str:
+    if figures["method"][protocol]["success_rate"] is None:
+        return f"{protocol}: no clip with boxes to choose its threshold on"
     hard = figures["hard"]["n"]
     rows = [("method", figures["method"][protocol])]
     if hard:
@@ -61,8 +79,21 @@ def _protocol_table(figures: dict[str, Any], protocol: str) -> str:
     if hard:
         rows.append(("method on hard, wrong sound", figures["hard_wrong_sound"][protocol]))
     rows += [(NAMES[name], values[protocol]) for name, values in figures["baselines"].items()]
-    cells = [(name, _with_interval(v, "success_rate"), _with_interval(v, "auc"), _lead(v)) for name, v in rows]
-    return _table(cells, (protocol, "success rate", "AUC", "method leads by"))
+    cells = [(name, with_interval(v, "success_rate"), with_interval(v, "auc"), _lead(v)) for name, v in rows]
+    return f"{as_table(cells, (protocol, 'success rate', 'AUC', 'method leads by'))}\n{_remarks(figures, protocol)}"
+
+
+def _remarks(figures: dict[str, Any], protocol: str) -> str:
+    of_protocol, area = figures["protocols"][protocol], figures["mask_area"]["method"][protocol]
+    remarks = [
+        f"the method's masks take {100 * area['mean']:.0f} % of the frame; "
+        f"{100 * area['empty']:.0f} % of them are empty, {100 * area['full']:.0f} % are full"
+    ]
+    if of_protocol["optimistic"]:
+        remarks.append("optimistic: its threshold was chosen on these very clips")
+    if of_protocol["sees_truth"]:
+        remarks.append("it is told how large the truth is")
+    return f"({'; '.join(remarks)})"
 
 
 def _without_boxes(figures: dict[str, Any], protocol: str) -> str:
@@ -72,18 +103,24 @@ def _without_boxes(figures: dict[str, Any], protocol: str) -> str:
     return f"{protocol}: no boxes to score against; a wrong sound moves {100 * moved:.0f} % of the mask"
 
 
-def _with_interval(values: dict[str, Any], key: str) -> str:
-    return f"{values[key]:.3f} [{values[f'{key}_low']:.2f}, {values[f'{key}_high']:.2f}]"
-
-
 def _lead(values: dict[str, Any]) -> str:
     if values.get("lead") is None:
         return ""
     return f"{100 * values['lead']:+.0f} points [{100 * values['lead_low']:+.0f}, {100 * values['lead_high']:+.0f}]"
 
 
-def _table(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
-    return tabulate(rows, header, tablefmt="simple", disable_numparse=True)
+def _parts_table() -> str:
+    """The method by label, by size of the thing, and by hard or easy, under the first protocol."""
+    first = next(iter(last_evaluation()["method"]))
+    rows = [row for _, row in read_rows(METRICS / "parts.csv", PART_COLUMNS) if row["protocol"] == first]
+    if not rows:
+        return "no boxes to score against"
+    numbers = [{key: float(row[key]) for key in PART_COLUMNS[3:]} for row in rows]
+    cells = [
+        (row["part"], row["value"], row["n"], row["k"], with_interval(v, "success_rate"), with_interval(v, "auc"))
+        for row, v in zip(rows, numbers, strict=True)
+    ]
+    return as_table(cells, ("part", first, "clips", "of them found", "success rate", "AUC"))
 
 
 @dataclass(frozen=True)
@@ -113,7 +150,7 @@ def _cell_table(name: str) -> str:
         protocols = [protocol for protocol, moved in first.moved.items() if not np.isnan(moved)]
         rows = [[cell, *(f"{100 * found.moved[p]:.0f} %" for p in protocols)] for cell, found in cells.items()]
         note = f"no boxes to score against; seeds {seeds}; how much of its mask a wrong sound moves"
-        return f"{note}\n\n{_table(rows, ['cell', *protocols])}"
+        return f"{note}\n\n{as_table(rows, ['cell', *protocols])}"
     note = (
         f"{len(first.hard)} clips, seeds {seeds}; points are success rate x 100, paired by clip, seeds averaged; "
         "95 % intervals over clips"
@@ -145,7 +182,7 @@ def _success_table(cells: dict[str, Cell]) -> str:
             rates = [first.success[protocol][column] for protocol in (main, *others)]
             lead = first.lead(best, rates[0])
             rows.append([baseline, f"{rates[0].mean():.3f}", "", lead, *(f"{r.mean():.3f}" for r in rates[1:]), "", ""])
-    return _table(rows, header)
+    return as_table(rows, header)
 
 
 def _read_cell(table: Table, cell: str) -> Cell:

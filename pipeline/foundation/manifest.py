@@ -204,7 +204,7 @@ def write(folder: Path, manifest: Manifest) -> None:
     write_rows(folder / "clips.csv", _names(Clip), map(astuple, manifest.clips))
     write_rows(folder / "boxes.csv", _names(Box), map(astuple, manifest.boxes))
     if manifest.missing:
-        _write_rejections(folder / "missing.csv", manifest.missing)
+        write_rejections(folder / "missing.csv", manifest.missing)
 
 
 def read(folder: Path) -> Manifest:
@@ -231,7 +231,7 @@ def facts_of(row: dict[str, str], place: str) -> dict[str, Any]:
 
 def write_rejected(folder: Path, rejections: Iterable[Rejection]) -> None:
     """Write rejected.csv, ordered by clip."""
-    _write_rejections(folder / "rejected.csv", rejections)
+    write_rejections(folder / "rejected.csv", rejections)
 
 
 def read_rejected(folder: Path) -> list[Rejection]:
@@ -239,7 +239,7 @@ def read_rejected(folder: Path) -> list[Rejection]:
     return _rejections(folder / "rejected.csv")
 
 
-def _write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
+def write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
     write_rows(path, _names(Rejection), sorted(map(astuple, rejections)))
 
 

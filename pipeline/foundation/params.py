@@ -25,6 +25,21 @@ Positive = Annotated[float, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+ProtocolName = Literal[  # model/protocols.py; docs/evaluation.md
+    "adaptive",
+    "adaptive_strict",
+    "lvs_top50",
+    "lvs_top50_literal",
+    "ez_top50",
+    "slavc_relative",
+    "slavc_absolute",
+    "half_max",
+    "max_fraction",
+    "max_fraction_20",
+    "max_fraction_50",
+    "best_fixed",
+    "best_fixed_on_test",
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -161,7 +176,7 @@ class Evaluate(Group):
     """What is measured, on which clips."""
 
     split: Literal["train", "val", "test"]
-    protocols: Annotated[list[Literal["adaptive", "lvs_top50", "half_max"]], Field(min_length=1)]
+    protocols: Annotated[list[ProtocolName], Field(min_length=1)]
     bootstrap: Count
     overlays: Natural
 

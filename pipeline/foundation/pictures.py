@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from model.localization import upsampled
+from model.upsampling import linear
 from pipeline.foundation.manifest import Box
 
 Map = NDArray[np.float32]
@@ -46,7 +46,7 @@ def draw(seen: Overlay) -> bytes:
             panel.imshow(seen.frame)
         else:  # grey, so that all colour is the map's
             panel.imshow(seen.frame.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-            panel.imshow(upsampled(heat[None], size)[0], cmap="inferno", alpha=0.65)
+            panel.imshow(linear(heat[None], size)[0], cmap="inferno", alpha=0.65)
         for box in seen.boxes if heat is None or title.startswith("heard") else []:
             corner = (box.x0 * size - 0.5, box.y0 * size - 0.5)
             width, height = (box.x1 - box.x0) * size, (box.y1 - box.y0) * size

@@ -65,7 +65,7 @@ def read(source: Source) -> Reading:
     by_picture: dict[str, list[Entry]] = {}
     for entry in entries:
         by_picture.setdefault(entry.picture, []).append(entry)
-    clips = [_clip(root, entry, is_hard=len(by_picture[entry.picture]) > 1) for entry in entries]
+    clips = [_clip(root, entry, by_picture[entry.picture]) for entry in entries]
     boxes = [box for entry in entries for box in _boxes(entry, by_picture[entry.picture])]
     return Reading(split_up([("", "test", clip) for clip in clips], [("", box) for box in boxes]), rejections)
 
@@ -101,21 +101,23 @@ def entries_of(path: Path) -> tuple[list[Entry], list[Rejection]]:
     return list(entries.values()), rejections
 
 
-def _clip(root: Path, entry: Entry, *, is_hard: bool) -> Clip:
+def _clip(root: Path, entry: Entry, of_picture: list[Entry]) -> Clip:
+    """A picture lies there once for each of its things: its clips all name the first of the files, and so one picture."""
+    images = [entry.image, *(other.image for other in of_picture)]
+    there = [path for image in sorted(images) if (path := first_there(root, _paths(IMAGES, image)))]
     return Clip(
         entry.clip_id,
-        frame=_found(root, IMAGES, entry.image),
-        sound=_found(root, SOUNDS, entry.audio),
+        frame=there[0] if there else f"{IMAGES[0]}/{entry.image}",  # where `extract` will miss it
+        sound=first_there(root, _paths(SOUNDS, entry.audio)) or f"{SOUNDS[0]}/{entry.audio}",
         mask=first_there(root, (f"gt_segmentation/{entry.stem}.{ending}" for ending in ("png", "jpg"))),
         label=entry.thing,
-        hard=is_hard,
+        hard=len(of_picture) > 1,
         group=entry.picture,
     )
 
 
-def _found(root: Path, folders: tuple[str, ...], name: str) -> str:
-    """The file in the first folder that has it; in the first, where `extract` will miss it, if none has."""
-    return first_there(root, (f"{folder}/{name}" for folder in folders)) or f"{folders[0]}/{name}"
+def _paths(folders: tuple[str, ...], name: str) -> list[str]:
+    return [f"{folder}/{name}" for folder in folders]
 
 
 def _boxes(entry: Entry, things: list[Entry]) -> Iterable[Box]:

@@ -1,14 +1,16 @@
 import csv
 import json
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline import evaluate
-from pipeline.foundation import manifest
+from pipeline.foundation import heat, manifest, shards
 from pipeline.foundation.manifest import Box, Clip, Manifest
+from pipeline.foundation.params import ProtocolName
 from pipeline.foundation.shards import Shards
 
 
@@ -19,7 +21,7 @@ def metrics(project) -> dict:
 def test_every_figure_is_there_and_a_share(trained):
     figures = metrics(trained)
     assert (figures["system"], figures["split"], figures["n"], figures["n_annotated"]) == ("usol", "test", 6, 6)
-    assert set(figures["baselines"]) == {"centre", "full", "bottom_up", "prior", "oracle"}
+    assert set(figures["baselines"]) == {"centre", "full", "bottom_up", "prior", "oracle", "mean_bottom_up"}
     for part in (figures["method"], figures["wrong_sound"], *figures["baselines"].values()):
         assert set(part) == {"adaptive", "lvs_top50", "half_max"}
         for values in part.values():
@@ -33,7 +35,7 @@ def test_scores_per_clip_add_up_to_the_figures(trained):
     with (trained.folder / "data/metrics/clips.csv").open() as file:
         rows = list(csv.DictReader(file))
     baselines = [f"ciou_{name}" for name in metrics(trained)["baselines"]]
-    assert list(rows[0]) == [*evaluate.CLIP_COLUMNS, *baselines]
+    assert list(rows[0]) == [*evaluate.CLIP_COLUMNS, *baselines, *evaluate.MORE_COLUMNS]
     for protocol in ("adaptive", "lvs_top50", "half_max"):
         scores = [float(row["ciou"]) for row in rows if row["protocol"] == protocol]
         assert len(scores) == 6
@@ -53,10 +55,59 @@ def test_the_success_curve_begins_at_one_and_ends_low(trained):
 def test_raw_maps_are_stored_for_every_clip_with_both_sounds(trained):
     heat = Shards(trained.folder / "data/heat")
     assert sorted(heat.clip_ids) == [f"test-{i:04d}" for i in range(6)]
-    right, wrong = (heat.read("test-0003", name) for name in ("right", "wrong"))
-    assert right.shape == (4, 4)
-    assert np.abs(right).max() <= 1
-    assert right.tolist() != wrong.tolist()
+    shown = {name: heat.read("test-0003", name) for name in ("right", "wrong", "silence", "noise")}
+    for heard in shown.values():
+        assert heard.shape == (4, 4)
+        assert np.abs(heard).max() <= 1
+    assert len({heard.tobytes() for heard in shown.values()}) == 4
+    assert sorted(Shards(trained.folder / "data/heat/val").clip_ids) == [f"val-{i:04d}" for i in range(4)]
+
+
+def test_probes_say_how_much_stays_lit(trained):
+    told = metrics(trained)["probes"]
+    assert told["n"] == 6
+    assert set(told["thresholds"]) == {"half", "universal_max", "universal_q3"}
+    for sound in ("silence", "noise", "wrong_sound"):
+        for bound in ("half", "own_median", "own_adaptive", "universal_max", "universal_q3"):
+            assert all(0 <= share <= 1 for share in told[sound][bound].values())
+    assert 0 <= told["f"]["f"] <= 1
+
+
+def test_with_masks_all_protocols_and_a_clip_that_is_missing(trained):
+    """One run for all that the default does not show."""
+    listing = trained.folder / "data/source/test/clips.csv"
+    rows = listing.read_text().splitlines()
+    listing.write_text("\n".join([*rows, rows[1].replace("test-0000", "gone")]) + "\n")
+    mask = np.zeros((1, 224, 224), np.uint8)
+    mask[0, :100] = 1
+    shards.write(trained.folder / "data/source/test/masks.h5", "source", ["test-0002"], {"mask": mask})
+    every = get_args(ProtocolName)
+    trained.set({"evaluate": {"protocols": list(every)}})
+    trained.stage("evaluate")
+    figures = metrics(trained)
+    assert (figures["n"], figures["n_missing"]) == (6, 1)
+    missing = (trained.folder / "data/metrics/missing.csv").read_text().splitlines()
+    assert missing[1] == 'gone,media/gone.mp4,"has no frame, no sound, no bottom-up map"'
+    assert set(figures["method"]) == set(every)
+    assert figures["masks"]["n"] == 1
+    assert figures["masks"]["full"]["half_max"]["mean_iou"] == pytest.approx(100 / 224, abs=1e-6)
+    assert {name for name, told in figures["protocols"].items() if told["optimistic"]} == {"best_fixed_on_test"}
+    assert 0 < figures["protocols"]["best_fixed"]["thresholds"]["method"] < 1
+    auc = {name: figures["method"][name]["auc"] for name in ("best_fixed", "best_fixed_on_test")}
+    assert auc["best_fixed"] <= auc["best_fixed_on_test"]
+    shown = trained.run("usol", "tables")
+    assert "IoU on 1 masks" in shown.stdout, shown.stderr
+    assert "optimistic: its threshold was chosen on these very clips" in shown.stdout
+    shown = trained.run("usol", "tables", "protocols")  # from the stored maps alone
+    assert shown.returncode == 0, shown.stderr
+    for name in every:
+        told = figures["method"][name]
+        assert f"\n{name} " in shown.stdout
+        assert f"{told['success_rate']:.3f} [{told['success_rate_low']:.2f}, " in shown.stdout
+    shown = trained.run("usol", "tables", "parts")
+    assert shown.returncode == 0, shown.stderr
+    assert "easy" in shown.stdout
+    assert "size" in shown.stdout
 
 
 def test_overlays_are_pictures(trained):
@@ -116,7 +167,7 @@ def test_a_wrong_sound_has_another_label_and_on_hard_clips_that_of_another_thing
     clips += [clip(f"cow{i}", "cow") for i in range(5)] + [clip("hard", "dog", hard=True)]
     boxes = [sees("hard", "dog", True), sees("hard", "cow"), sees("hard", "chair")]
     split = Manifest(tuple(clips), tuple(boxes))
-    wrong = dict(zip([c.clip_id for c in clips], evaluate.wrong_sounds(clips, split, []), strict=True))
+    wrong = dict(zip([c.clip_id for c in clips], heat.wrong_sounds(clips, split, []), strict=True))
     label = {c.clip_id: c.label for c in clips}
     assert all(label[wrong[clip_id]] != label[clip_id] for clip_id in wrong)
     assert label[wrong["hard"]] == "cow"
@@ -125,14 +176,14 @@ def test_a_wrong_sound_has_another_label_and_on_hard_clips_that_of_another_thing
 
 def test_without_labels_a_wrong_sound_is_of_another_group():
     clips = [clip(f"{film}{i}", "", group=film) for film in "ab" for i in range(4)]
-    wrong = evaluate.wrong_sounds(clips, Manifest(tuple(clips), ()), [])
+    wrong = heat.wrong_sounds(clips, Manifest(tuple(clips), ()), [])
     assert all(w[0] != c.group for c, w in zip(clips, wrong, strict=True))
 
 
 def test_a_split_of_one_kind_borrows_any_other_sound():
     clips = [clip("a", "dog"), clip("b", "dog")]
     heard = ["a", "b", "c"]
-    wrong = evaluate.wrong_sounds(clips, Manifest(tuple(clips), ()), heard)
+    wrong = heat.wrong_sounds(clips, Manifest(tuple(clips), ()), heard)
     assert wrong[0] in ("b", "c")
     assert wrong[1] in ("a", "c")
 
@@ -142,7 +193,7 @@ def test_hard_clips_of_the_world_get_the_sound_of_the_other_kind(trained):
     clips = sorted(split.clips, key=lambda c: c.clip_id)
     label = {c.clip_id: c.label for c in clips}
     boxes = split.boxes_of()
-    for c, wrong in zip(clips, evaluate.wrong_sounds(clips, split, []), strict=True):
+    for c, wrong in zip(clips, heat.wrong_sounds(clips, split, []), strict=True):
         others = {box.label for box in boxes[c.clip_id] if not box.sounding} & set(label.values())
         if c.hard and others:
             assert label[wrong] in others

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline import listen
-from pipeline.foundation import shards
+from pipeline.foundation import probe_sounds, shards
 
 
 def wave(hz: float, seconds: float, level: float = 1.0, rate: int = 22_050) -> np.ndarray:
@@ -35,6 +35,26 @@ def test_every_clip_of_a_shard_has_as_many_columns(tmp_path):
     listen.logmel_shard(tmp_path, tmp_path / "w.h5")
     shard = shards.Shard(tmp_path / "sounds.h5")
     assert shard.read("a", "logmel").shape == shard.read("b", "logmel").shape == (64, 44)
+
+
+def test_silence_and_noise_go_through_the_same_front_end(tmp_path):
+    listen.probe_shard(tmp_path, 22_050, 1.0)
+    shard = shards.Shard(tmp_path / "sounds.h5")
+    assert shard.clip_ids == [probe_sounds.SILENCE, *probe_sounds.NOISES]
+    silence, noise, other = (shard.read(name, "logmel") for name in ("silence", "noise-00", "noise-01"))
+    assert silence.shape == noise.shape == (64, 44)
+    assert (silence == -100).all()
+    assert noise.mean(axis=1).min() > 0  # louder than a full-scale sine in any band
+    assert (noise != other).any()
+    again = tmp_path / "again"
+    again.mkdir()
+    listen.probe_shard(again, 22_050, 1.0)
+    assert (again / "sounds.h5").read_bytes() == (tmp_path / "sounds.h5").read_bytes()
+
+
+def test_a_clip_always_gets_the_same_noise():
+    assert probe_sounds.noise_for("a") == probe_sounds.noise_for("a")
+    assert {probe_sounds.noise_for(str(i)) for i in range(200)} == set(probe_sounds.NOISES)
 
 
 def test_the_source_s_vectors_are_joined_by_clip(tmp_path):

@@ -12,8 +12,17 @@ def test_the_main_table_prints_what_eval_json_holds(trained):
     for protocol in ("adaptive", "lvs_top50", "half_max"):
         assert f"\n{protocol} " in done.stdout
         assert f"{figures['method'][protocol]['success_rate']:.3f} [" in done.stdout
-    for name in ("centred disc", "full frame", "bottom-up map alone", "mean of the train boxes", "oracle"):
+    for name in (
+        "centred disc",
+        "full frame",
+        "bottom-up map alone",
+        "mean of the train boxes",
+        "oracle",
+        "train bottom-up maps",
+    ):
         assert done.stdout.count(name) == 3
+    assert "lit above a threshold" in done.stdout
+    assert "it is told how large the truth is" in done.stdout
 
 
 def test_before_any_run_the_table_says_what_to_do(project):

@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
 
+from model.protocols import FITTED, PROTOCOLS
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import check, load, read_yaml
+from pipeline.foundation.params import ProtocolName, check, load, read_yaml
 from tests.samples import ROOT
 
 
@@ -69,7 +71,8 @@ def test_a_whole_number_may_be_written_as_a_real_one(raw):
             "protocols",
             ["adaptive", "top"],
             "params.yaml: evaluate.protocols: got 'top'; accepted: a list of at least 1 of: "
-            "adaptive, lvs_top50, half_max",
+            "adaptive, adaptive_strict, lvs_top50, lvs_top50_literal, ez_top50, slavc_relative, slavc_absolute, "
+            "half_max, max_fraction, max_fraction_20, max_fraction_50, best_fixed, best_fixed_on_test",
         ),
     ],
 )
@@ -87,6 +90,10 @@ def test_vectors_are_for_sources_that_may_bring_some(raw, name, is_accepted):
         assert mistakes(raw) == [
             "params.yaml: listen.features: got 'vectors', but source vggss brings none; accepted: logmel"
         ]
+
+
+def test_every_protocol_has_a_name_and_every_name_is_a_protocol():
+    assert set(get_args(ProtocolName)) == {*PROTOCOLS, *FITTED}
 
 
 def test_an_unknown_key_is_an_error_and_its_neighbour_is_proposed(raw):

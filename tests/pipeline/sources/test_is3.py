@@ -70,7 +70,16 @@ def test_other_names_of_the_folders_are_found(root, images, sounds):
 
 def test_a_missing_file_stays_a_clip_that_extract_will_miss(root):
     (root / "images" / "cat_dog_10_cat.jpg").unlink()
+    cat, dog = is3.read(source(root)).splits["test"].clips[:2]
+    assert (cat.frame, dog.frame) == ("images/cat_dog_10_dog.jpg",) * 2  # the other file of the same picture
+    (root / "images" / "cat_dog_10_dog.jpg").unlink()
     assert is3.read(source(root)).splits["test"].clips[0].frame == "images/cat_dog_10_cat.jpg"
+
+
+def test_the_clips_of_a_picture_name_one_file(root):
+    cat, dog = is3.read(source(root)).splits["test"].clips[:2]
+    assert (cat.frame, cat.sound) == ("images/cat_dog_10_cat.jpg", "audio_waw/cat_dog_10_cat.wav")
+    assert (dog.frame, dog.sound) == ("images/cat_dog_10_cat.jpg", "audio_waw/cat_dog_10_dog.wav")
 
 
 def test_a_name_with_spaces_becomes_a_safe_one(root):
