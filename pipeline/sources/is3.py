@@ -102,7 +102,7 @@ def entries_of(path: Path) -> tuple[list[Entry], list[Rejection]]:
 
 
 def _clip(root: Path, entry: Entry, of_picture: list[Entry]) -> Clip:
-    """A picture lies there once for each of its things: its clips all name the first of the files, and so one picture."""
+    """A picture lies there once for each thing in it: its clips all name the first of the files, and so one picture."""
     images = [entry.image, *(other.image for other in of_picture)]
     there = [path for image in sorted(images) if (path := first_there(root, _paths(IMAGES, image)))]
     return Clip(
