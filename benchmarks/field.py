@@ -7,9 +7,6 @@ Prints a table and writes benchmarks/results/field.json.
 """
 
 import argparse
-import csv
-import gzip
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,10 +18,13 @@ from model.baselines import centre_map, oracle_map
 from model.protocols import PROTOCOLS, Masks
 from model.truth import Corners, box_mask, consensus_map, union_map
 from model.upsampling import SIZE, Maps
+from pipeline.foundation.manifest import Box
+from pipeline.sources import flickr_soundnet, vggss
+from pipeline.sources.lists import ids_of
 
 FLICKR_BOXES = "derived/flickr_soundnet_boxes_2786.csv.gz"
 FLICKR_TEST = "ardasnck__learning_to_localize_sound_source/test_list.txt"
-MISSPELT, MEANT = "3908875357", "3908875350"  # a typing error of that list
+MISSPELT = "3908875350"  # in that list, so that the field evaluates 249
 VGG_SS = "hche11__Localizing-Visual-Sounds-the-Hard-Way/metadata/vggss.json"
 SIGMA = 64  # pixels of 224
 Boxes = Sequence[Corners]
@@ -40,9 +40,9 @@ def main() -> None:
 def rows(annotations: Path) -> Iterator[Row]:
     """Every figure, beside what is known of it."""
     boxes = flickr_boxes(annotations)
-    of_249 = [of_item for item, of_item in boxes.items() if item != MEANT]
+    of_249 = [of_item for item, of_item in boxes.items() if item != MISSPELT]
     without = [consensus_map([[box] for box in of_item]) for of_item in of_249]
-    all_250 = [*without, consensus_map([[box] for box in boxes[MEANT]])]
+    all_250 = [*without, consensus_map([[box] for box in boxes[MISSPELT]])]
     yield from _rows("Flickr-SoundNet", without, _predictors(), FLICKR)
     yield from _rows("Flickr-SoundNet", all_250, {name: _predictors()[name] for name in FLICKR_250}, FLICKR_250)
     yield from _rows("VGG-SS", vggss_truths(annotations), _predictors(), VGGSS)
@@ -53,10 +53,8 @@ def rows(annotations: Path) -> Iterator[Row]:
 Known = Mapping[str, tuple[float, float | None] | None]
 FLICKR: Known = {
     "full frame": (48.2, 48.9),
-    "centred disc, lvs_top50": (
-        67.5,
-        54.3,
-    ),  # measured with half the pixels; `>` leaves out those that tie at the median
+    # Measured with half the pixels; `>` leaves out those that tie at the median.
+    "centred disc, lvs_top50": (67.5, 54.3),
     "centred disc, ez_top50": (67.5, 54.3),
     "centred disc, adaptive": (77.5, 58.9),
     "centred disc, adaptive_strict": (77.5, 58.9),
@@ -129,23 +127,21 @@ def _one_against_two(of_items: Sequence[Boxes]) -> Row:
 
 
 def flickr_boxes(annotations: Path) -> dict[str, Boxes]:
-    """The boxes of the 250 test items, in fractions of the frame; each box is a vote."""
-    listed = (annotations / FLICKR_TEST).read_text().split()
-    wanted = {Path(name).stem.replace(MISSPELT, MEANT) for name in listed}
-    found: dict[str, list[Corners]] = {item: [] for item in sorted(wanted)}
-    with gzip.open(annotations / FLICKR_BOXES, "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["id"] in found:
-                x0, y0, x1, y1 = (int(row[name]) / 256 for name in ("x0", "y0", "x1", "y1"))
-                found[row["id"]].append((x0, y0, x1, y1))
-    return dict(found)
+    """The boxes of the 250 test items as the product's own reader takes them, each a vote."""
+    table = flickr_soundnet.boxes_of_table(annotations / FLICKR_BOXES)
+    items = sorted(ids_of(annotations / FLICKR_TEST, flickr_soundnet.FORM))
+    checked = {item: flickr_soundnet.checked_boxes(item, FLICKR_BOXES, table[item], []) for item in items}
+    return {item: [_corners(box) for box in boxes] for item, boxes in checked.items()}
 
 
 def vggss_truths(annotations: Path) -> Iterator[Maps]:
-    """The union of each item's boxes; 18 boxes are inverted or empty and cover nothing, two items have no other."""
-    items = json.loads((annotations / VGG_SS).read_text())
-    for item in items:
-        yield union_map([[tuple(box) for box in item["bbox"]]])
+    """The union of each item's boxes, likewise; two items are left without any."""
+    for annotation in vggss.annotations_of(annotations / VGG_SS, []):
+        yield union_map([[_corners(box) for box in annotation.boxes]])
+
+
+def _corners(box: Box) -> Corners:
+    return box.x0, box.y0, box.x1, box.y1
 
 
 if __name__ == "__main__":
