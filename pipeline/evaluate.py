@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from model.localization import THRESHOLDS, success_curve
 from model.vision import MobileNetV2
-from pipeline.foundation import checkpoints, manifest, pictures, shards
+from pipeline.foundation import checkpoints, leaks, manifest, pictures, shards
 from pipeline.foundation.batches import Clips, Folders
 from pipeline.foundation.checkpoints import System
 from pipeline.foundation.devices import device_of
@@ -34,7 +34,7 @@ from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
 
-SOURCE, MODEL = Path("data/source"), Path("data/model")
+SOURCE, REJECTED, MODEL = Path("data/source"), Path("data/rejected"), Path("data/model")
 FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
 HEAT, METRICS, OVERLAYS = Path("data/heat"), Path("data/metrics"), Path("data/overlays")
 BATCH = 32  # clips at a time
@@ -158,6 +158,7 @@ def write_figures(settings: Evaluate, seen: Seen, scores: Scores, out: Path) -> 
         "n": len(seen.clips),
         "n_annotated": int(scores.annotated.sum()),
         "n_missing": len(seen.split.clips) - len(seen.clips),
+        "leaks": leaks.counts((SOURCE, REJECTED), [clip.clip_id for clip in seen.clips], settings.split),
         "seed": seen.seed,
         "device": seen.device,
         "precision": seen.precision,

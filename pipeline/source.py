@@ -12,10 +12,11 @@ from PIL import Image
 from model.localization import SIZE
 from pipeline.foundation import manifest, shards
 from pipeline.foundation.errors import UserError
+from pipeline.foundation.leaks import settle
 from pipeline.foundation.manifest import Manifest, Rejection
 from pipeline.foundation.params import Source
 from pipeline.foundation.stages import stage
-from pipeline.sources import folder, pairs
+from pipeline.sources import folder, leaks, pairs
 from pipeline.sources.reading import Reading
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ def main() -> None:
 
 
 def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None:
-    """Write the manifest of each split, what was rejected, sound vectors where there are any, and the order."""
+    """Write the manifest of each split, what was rejected, sound vectors where there are any, and the order.
+
+    Raises UserError where the splits share a clip or a group, unless that is accepted.
+    """
     counts = {split: len(part.clips) for split, part in reading.splits.items()}
     if not counts["train"]:
         raise UserError(
@@ -40,6 +44,8 @@ def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None
             "source.test_share, name train in the column split of its clips.csv, or put more clips there"
         )
     shutil.rmtree(out, ignore_errors=True)
+    form: leaks.Form = "youtube" if source.name in leaks.OF_YOUTUBE else "whole"
+    settle(leaks.of_reading(reading, form), out, source.root, source.accept_leaks)
     rejections = list(reading.rejections)
     for split, part in reading.splits.items():
         manifest.write(out / split, part)

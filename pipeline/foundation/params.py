@@ -87,6 +87,7 @@ class Source(Group):
     watch: str
     val_share: Share
     test_share: Share
+    accept_leaks: bool
     seed: Seed
 
 

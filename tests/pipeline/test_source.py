@@ -49,7 +49,7 @@ def test_vectors_of_the_source_are_stored_by_clip(tmp_path):
     clips = (Clip("b", media="b.mp4", group="b"), Clip("a", media="a.mp4", group="a"))
     empty = Manifest((), ())
     vectors = {"a": np.ones(3, np.float32), "b": np.zeros(3, np.float32)}
-    settings = Source(name="pairs", root="r", watch="r", val_share=0.1, test_share=0.1, seed=0)
+    settings = Source(name="pairs", root="r", watch="r", val_share=0.1, test_share=0.1, accept_leaks=False, seed=0)
     reading = Reading({"train": Manifest(clips, ()), "val": empty, "test": empty}, [], vectors)
     source.write(reading, settings, tmp_path / "out", tmp_path / "order.csv")
     shard = Shard(tmp_path / "out" / "vectors.h5")
@@ -63,7 +63,9 @@ def test_masks_are_stored_on_the_grid_of_the_scores(tmp_path):
     (tmp_path / "b.png").write_bytes(b"no image")
     clips = tuple(Clip(name, media=f"{name}.mp4", mask=f"{name}.png", group=name) for name in "ab")
     empty = Manifest((), ())
-    settings = Source(name="folder", root=str(tmp_path), watch="r", val_share=0.1, test_share=0.1, seed=0)
+    settings = Source(
+        name="folder", root=str(tmp_path), watch="r", val_share=0.1, test_share=0.1, accept_leaks=False, seed=0
+    )
     reading = Reading(
         {"train": Manifest((*clips, Clip("c", media="c.mp4", group="c")), ()), "val": empty, "test": empty}
     )

@@ -18,7 +18,9 @@ BOXES = "clip_id,x0,y0,x1,y1,class,sounding\na_dog,100,50,200,200,dog,1\nb_dog,0
 
 
 def source(root: Path) -> Source:
-    return Source(name="pairs", root=str(root), watch=str(root), val_share=0.1, test_share=0.1, seed=0)
+    return Source(
+        name="pairs", root=str(root), watch=str(root), val_share=0.1, test_share=0.1, accept_leaks=False, seed=0
+    )
 
 
 @pytest.fixture
