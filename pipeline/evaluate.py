@@ -19,7 +19,7 @@ from model.localization import THRESHOLDS, success_curve
 from model.protocols import FITTED, PROTOCOLS
 from model.truth import size_class
 from model.vision import MobileNetV2
-from pipeline.foundation import checkpoints, heat, manifest, pictures, probing, shards
+from pipeline.foundation import checkpoints, heat, leaks, manifest, pictures, probing, shards
 from pipeline.foundation.batches import Folders
 from pipeline.foundation.devices import device_of
 from pipeline.foundation.errors import UserError
@@ -36,7 +36,7 @@ from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
 
-SOURCE, MODEL = Path("data/source"), Path("data/model")
+SOURCE, REJECTED, MODEL = Path("data/source"), Path("data/rejected"), Path("data/model")
 FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
 HEAT, METRICS, OVERLAYS = Path("data/heat"), Path("data/metrics"), Path("data/overlays")
 CLIP_COLUMNS = ("clip_id", "group", "protocol", "ciou", "ciou_wrong_sound", "label", "hard", "area")  # then baselines
@@ -153,6 +153,7 @@ def write_figures(settings: Evaluate, seen: Seen, scores: Scores, out: Path) -> 
         "n": len(shown.clips),
         "n_annotated": int((scores.annotated & ~known.negative).sum()),
         "n_missing": len(shown.missing),
+        "leaks": leaks.counts((SOURCE, REJECTED), [clip.clip_id for clip in shown.clips], settings.split),
         "seed": seen.seed,
         "device": seen.device,
         "precision": seen.precision,

@@ -1,6 +1,7 @@
 """Stage `extract`: media -> frames, waveforms.
 
-A clip gives one frame, S x S RGB, and the first seconds of its sound, mono 16 bit; or a line in rejected.csv.
+A clip gives one frame, S x S RGB, and the first seconds of its sound, mono 16 bit; or a line in rejected.csv. Then the
+frames and sounds of different splits are compared by content.
 """
 
 import logging
@@ -11,31 +12,36 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.foundation import listing, manifest, media, shards
-from pipeline.foundation.engines import Piece, finish
+from pipeline.foundation import duplicates, listing, manifest, media, shards
+from pipeline.foundation.engines import SCRATCH, Piece, finish
 from pipeline.foundation.errors import UserError
+from pipeline.foundation.leaks import settle
 from pipeline.foundation.manifest import SPLITS, Clip, Rejection
-from pipeline.foundation.params import Extract, Runtime
+from pipeline.foundation.params import Extract, Runtime, Source
 from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)
 
-VERSION = 3  # raise when the results change
+VERSION = 4  # raise when the results change
 SOURCE, ORDER = Path("data/source"), Path("data/order.csv")
 FRAMES, WAVEFORMS, REJECTED = Path("data/frames"), Path("data/waveforms"), Path("data/rejected")
+MARKS = SCRATCH / "fingerprints"
 
 
 def main() -> None:
     with stage("extract") as params:
-        extract(Path(params.source.root), Path(params.source.watch), params.extract, params.runtime)
+        extract(params.source, params.extract, params.runtime)
 
 
-def extract(root: Path, watch: Path, settings: Extract, runtime: Runtime) -> None:
+def extract(source: Source, settings: Extract, runtime: Runtime) -> None:
     """Take a frame and a waveform from every clip of the manifest, in shards of the order that it fixes.
 
-    Where `watch` is a list of the root's files, what DVC knows of them is that list: it must be true.
+    Where source.watch is a list of the root's files, what DVC knows of them is that list: it must be true. Raises
+    UserError where it is not, where no clip can be used, or where splits share content, unless that is accepted.
     """
-    clips = {clip.clip_id: clip for split in SPLITS for clip in manifest.read(SOURCE / split).clips}
+    root, watch = Path(source.root), Path(source.watch)
+    splits = {split: manifest.read(SOURCE / split).clips for split in SPLITS}
+    clips = {clip.clip_id: clip for part in splits.values() for clip in part}
     if watch.is_file():
         listing.check(root, watch, (file for clip in clips.values() for file in _files(clip)))
     order = manifest.read_order(ORDER)
@@ -52,9 +58,11 @@ def extract(root: Path, watch: Path, settings: Extract, runtime: Runtime) -> Non
             f"{root}: none of its {len(clips)} clips can be used; {rejections[0].path}: {rejections[0].reason}; "
             "put other files there, or name another source.root"
         )
-    for out in (FRAMES, WAVEFORMS):
+    for out in (FRAMES, WAVEFORMS, MARKS):
         shards.publish({p.name: f / f"{out.name}.h5" for p, f in zip(pieces, folders, strict=True)}, out)
     manifest.write_rejected(REJECTED, rejections)
+    leaks = duplicates.leaks(MARKS, WAVEFORMS, {clip.clip_id: split for split in SPLITS for clip in splits[split]})
+    settle(leaks, REJECTED, source.root, source.accept_leaks)
     kept = len(clips) - len(rejections)
     log.info("extract: %d clips, %d rejected -> %s, %s, %s", kept, len(rejections), FRAMES, WAVEFORMS, REJECTED)
 
@@ -91,7 +99,7 @@ class Sample:
 
 
 def extract_shard(folder: Path, root: Path, clips: list[Clip], settings: Extract) -> int:
-    """Write frames.h5, waveforms.h5 and rejected.csv of some clips; returns how many were rejected."""
+    """Write frames.h5, waveforms.h5, fingerprints.h5 and rejected.csv of some clips; returns how many were rejected."""
     cv2.setNumThreads(1)
     samples: dict[str, Sample] = {}
     rejections: list[Rejection] = []
@@ -105,14 +113,17 @@ def extract_shard(folder: Path, root: Path, clips: list[Clip], settings: Extract
     frames = np.array([sample.frame for sample in kept], np.uint8).reshape(-1, side, side, 3)
     sizes = np.array([sample.size_hw for sample in kept], np.int32).reshape(-1, 2)
     shards.write(folder / "frames.h5", "extract", list(samples), {"frame": frames, "size": sizes})
+    waveforms = [sample.waveform for sample in kept]
     shards.write_flat(
         folder / "waveforms.h5",
         "extract",
         list(samples),
-        {"waveform": [sample.waveform for sample in kept]},
+        {"waveform": waveforms},
         sample_rate=settings.sample_rate,
         seconds=settings.seconds,
     )
+    of_sound = settings.sample_rate, settings.seconds
+    duplicates.write(folder / "fingerprints.h5", list(samples), frames, waveforms, *of_sound)
     manifest.write_rejected(folder, rejections)
     return len(rejections)
 

@@ -12,10 +12,11 @@ from PIL import Image
 from model.upsampling import SIZE
 from pipeline.foundation import manifest, shards
 from pipeline.foundation.errors import UserError
+from pipeline.foundation.leaks import settle
 from pipeline.foundation.manifest import Manifest, Rejection
 from pipeline.foundation.params import Source
 from pipeline.foundation.stages import stage
-from pipeline.sources import ave, avsbench, flickr_soundnet, folder, is3, music, pairs, vggss
+from pipeline.sources import ave, avsbench, flickr_soundnet, folder, is3, leaks, music, pairs, vggss
 from pipeline.sources.reading import Reading
 from pipeline.sources.selection import select
 
@@ -55,9 +56,13 @@ def refuse_untrainable(reading: Reading, source: Source) -> None:
 
 
 def write(reading: Reading, source: Source, out: Path, order_file: Path) -> None:
-    """Write the manifest of each split, what was rejected, sound vectors where there are any, and the order."""
+    """Write the manifest of each split, what was rejected, sound vectors where there are any, and the order.
+
+    Raises UserError where the splits share a clip or a group, unless that is accepted.
+    """
     counts = {split: len(part.clips) for split, part in reading.splits.items()}
     shutil.rmtree(out, ignore_errors=True)
+    settle(leaks.of_reading(reading), out, source.root, source.accept_leaks)
     rejections = list(reading.rejections)
     for split, part in reading.splits.items():
         manifest.write(out / split, part)

@@ -24,7 +24,15 @@ def real(folder: str) -> Path:
 def source_of(root: Path, name: str = "folder", **changes: object) -> Source:
     """The parameters of a source: no list, no count, a tenth of the groups in val and two in test."""
     lists = dict.fromkeys(("train_list", "test_list", "silent_list", "train_clips", "test_clips"))
-    values = {"root": str(root), "watch": str(root), "val_share": 0.1, "test_share": 0.2, "seed": 0, **lists}
+    values = {
+        "root": str(root),
+        "watch": str(root),
+        "val_share": 0.1,
+        "test_share": 0.2,
+        "accept_leaks": False,
+        "seed": 0,
+        **lists,
+    }
     return Source(name=name, **{**values, **changes})
 
 

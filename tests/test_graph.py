@@ -61,7 +61,7 @@ GRAPH = {
     "world": (["worlds.${key}"], [], ["data/worlds/${key}"]),
     "source": (["source"], ["${source.watch}"], ["data/source", "data/order.csv"]),
     "extract": (
-        ["extract", "source.root", "source.watch"],
+        ["extract", "source.accept_leaks", "source.root", "source.watch"],
         ["${source.watch}", "data/order.csv", "data/source"],
         ["data/frames", "data/waveforms", "data/rejected"],
     ),
@@ -76,8 +76,8 @@ GRAPH = {
     "evaluate": (
         ["evaluate"],
         [
-            *("data/bottom_up", "data/frames", "data/model", "data/sounds"),
-            *("data/source/${evaluate.split}", "data/source/train", "data/source/val"),
+            *("data/bottom_up", "data/frames", "data/model", "data/rejected/leaks.csv", "data/sounds"),
+            *("data/source/${evaluate.split}", "data/source/leaks.csv", "data/source/train", "data/source/val"),
         ],
         [
             *("data/metrics/eval.json", "data/heat", "data/overlays"),

@@ -199,6 +199,11 @@ def test_the_real_videos_go_through_to_the_overlays(project):
     videos = real("videos")
     assert project.run("usol", "preset", "own", "--root", str(videos)).returncode == 0
     project.set({"extract": {"seconds": 1, "frame_size": 64, "shard_clips": 16}, "train": {"epochs": 1}})
+    project.stage("source")
+    refused = project.run("python", "-m", "pipeline.extract")  # the folder holds one film in many containers
+    assert refused.returncode == 1
+    assert "6 clips in two splits at once, 6 by frame, 6 by sound" in refused.stderr
+    project.set({"source": {"accept_leaks": True}})
     for name in ("source", "extract"):
         done = project.stage(name)
     assert f"{videos / 'boxes.csv'}: ignored, its header has no clip_id" in project.stage("source").stderr

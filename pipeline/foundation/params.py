@@ -107,6 +107,7 @@ class Source(Group):
     test_clips: Count | None
     val_share: Share
     test_share: Share
+    accept_leaks: bool
     seed: Seed
 
 

@@ -113,6 +113,11 @@ class Shard:
         except OSError as error:
             raise self._damaged(f"{name} of {clip_id}: {error}") from error
 
+    def read_all(self, name: str) -> Array:
+        """One dataset of all its clips."""
+        with self._opened() as file:
+            return self._all(file, name)
+
     def close(self) -> None:
         """Let go of the file; the next read opens it again."""
         self._datasets.clear()

@@ -46,7 +46,7 @@ def read(source: Source) -> Reading:
             rejections.append(Rejection(named(name), f"{LINES}:{number + 1}", str(fault)))
     if not clips:
         raise UserError(f"{root / LINES}: none of its {len(lines)} lines can be used; bring it anew")
-    return Reading(split_up(clips.values(), [], whole_groups=False), rejections)
+    return Reading(split_up(clips.values(), []), rejections)
 
 
 def _list(root: Path, name: str) -> Path:

@@ -105,7 +105,7 @@ def read(source: Source) -> Reading:
     if n_silent := sum(clip.negative for _, _, clip in clips):
         words = "source: in %d of %d seconds nothing in sight sounds: negative, without mask and box"
         log.info(words, n_silent, len(clips))
-    return Reading(split_up(clips, boxed, whole_groups=False), rejections)
+    return Reading(split_up(clips, boxed), rejections)
 
 
 def _list(root: Path) -> tuple[Path, Subset]:

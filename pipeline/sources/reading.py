@@ -104,25 +104,17 @@ def root_folder(source: Source) -> Path:
     return root
 
 
-def split_up(
-    clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]], *, whole_groups: bool = True
-) -> dict[Split, Manifest]:
+def split_up(clips: Iterable[tuple[str, Split, Clip]], boxes: Iterable[tuple[str, Box]]) -> dict[Split, Manifest]:
     """Clips and boxes by split, ordered by clip_id; each comes with the place that a message should name.
 
-    Raises UserError for a clip_id that occurs twice, a box of no clip, or, unless the data set's own split does that, a
-    group in two splits.
+    Raises UserError for a clip_id that occurs twice, or a box of no clip. A group in two splits is a leak
+    (pipeline/sources/leaks.py).
     """
     split_of: dict[str, Split] = {}
-    split_of_its_group: dict[str, Split] = {}
     by_split: dict[Split, list[Clip]] = {split: [] for split in SPLITS}
     for place, split, clip in sorted(clips, key=lambda listed: listed[2].clip_id):
         if clip.clip_id in split_of:
             raise UserError(f"{place}: clip_id {clip.clip_id} occurs twice; name each clip once")
-        if split_of_its_group.setdefault(clip.group, split) != split and whole_groups:
-            raise UserError(
-                f"{place}: clip {clip.clip_id} is in {split}, others of its group {clip.group!r} in "
-                f"{split_of_its_group[clip.group]}; put the whole group into one split"
-            )
         split_of[clip.clip_id] = split
         by_split[split].append(clip)
     boxes_by_split: dict[Split, list[Box]] = {split: [] for split in SPLITS}

@@ -64,7 +64,7 @@ def read(source: Source) -> Reading:
         )
     present = {clip.clip_id for _, _, clip in found.clips}
     boxes = [(named, box) for entry in annotations.values() for box in entry.boxes if box.clip_id in present]
-    splits = split_up(found.clips, boxes, whole_groups=False)
+    splits = split_up(found.clips, boxes)
     splits["test"] = replace(splits["test"], missing=tuple(found.missing))
     log.info("source: vggss: %d of %d annotated clips are there", len(splits["test"].clips), len(annotations))
     if bare_of_boxes := sorted(present.intersection(clip_id_of(i) for i, a in annotations.items() if not a.boxes)):

@@ -1,15 +1,20 @@
+import json
+
+import av
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+from model import fingerprints
 from pipeline import extract
-from pipeline.foundation import manifest
+from pipeline.foundation import duplicates, leaks, manifest, shards
+from pipeline.foundation.leaks import Leak
 from pipeline.foundation.manifest import Clip, read_rejected
 from pipeline.foundation.media import Unusable
 from pipeline.foundation.params import Extract
 from pipeline.foundation.shards import Shard
-from tests.samples import greys, tone, write_media
+from tests.samples import greys, real, tone, write_media
 
 SETTINGS = Extract(
     frame_position=0.5, frame_size=32, sample_rate=22_050, seconds=1, cpu_limit=30, max_megapixels=1, shard_clips=4
@@ -163,3 +168,84 @@ def test_a_listed_file_that_is_not_there_is_rejected(prepared):
     prepared.stage("extract")
     (rejection,) = read_rejected(prepared.folder / "data/rejected")
     assert (rejection.clip_id, rejection.reason) == ("test-0000", "cannot open: media/test-0000.mp4 is not there")
+
+
+def with_copy_in_test(project, again: bytes) -> None:
+    """Put another encoding of a train clip into test."""
+    world = project.folder / "data/worlds/default"
+    (world / "media/again.mp4").write_bytes(again)
+    with (world / "clips.csv").open("a") as file:
+        file.write("again,media/again.mp4,test,,drum,0\n")
+    project.stage("source")
+
+
+def encoded_again(path) -> bytes:
+    """A film of half the size, at a worse quality, with its sound encoded anew."""
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24", width=80, height=80) for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        sound = np.concatenate([frame.to_ndarray().mean(axis=0) for frame in container.decode(audio=0)])
+    out = path.with_name("smaller.mp4")
+    write_media(out, frames, 0.5 * sound)
+    content = out.read_bytes()
+    out.unlink()
+    return content
+
+
+def test_a_film_encoded_again_in_another_split_stops_with_the_list(prepared):
+    with_copy_in_test(prepared, encoded_again(prepared.folder / "data/worlds/default/media/train-0001.mp4"))
+    done = prepared.run("python", "-m", "pipeline.extract")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "data/worlds/default: 1 clip in two splits at once, 1 by frame, 1 by sound" in done.stderr
+    assert "test again is train train-0001 (frame); test again is train train-0001 (sound); " in done.stderr
+    expected = {Leak("again", "test", "train-0001", "train", by) for by in ("frame", "sound")}
+    assert set(leaks.read(prepared.folder / "data/rejected")) == expected
+
+
+def test_accepted_leaks_are_counted_in_the_figures(trained):
+    with_copy_in_test(trained, encoded_again(trained.folder / "data/worlds/default/media/train-0001.mp4"))
+    trained.set({"source": {"accept_leaks": True}})
+    for name in ("source", "extract", "propose selective_search", "attend", "listen", "evaluate"):
+        done = trained.stage(*name.split())
+        assert ("source.accept_leaks" in done.stderr) == (name == "extract")
+    figures = json.loads((trained.folder / "data/metrics/eval.json").read_text())
+    assert figures["leaks"] == {"id": 0, "video": 0, "frame": 1, "sound": 1}
+
+
+def test_the_small_world_has_no_leak(prepared):
+    assert leaks.read(prepared.folder / "data/source") == leaks.read(prepared.folder / "data/rejected") == []
+
+
+def test_a_jingle_of_many_clips_names_each_and_compares_few(in_tmp, monkeypatch):
+    rng = np.random.default_rng(0)
+    jingle = (3000 * rng.normal(size=22_050)).astype(np.int16)
+    names = [f"{split}{i}" for split in ("test", "train") for i in range(12)]
+    frames = rng.integers(0, 256, (24, 32, 32, 3), np.uint8)
+    for folder in ("marks", "sounds"):
+        (in_tmp / folder).mkdir()
+    duplicates.write(in_tmp / "marks/shard-00000.h5", names, frames, [jingle] * 24, 22_050, 1)
+    shards.write_flat(
+        in_tmp / "sounds/shard-00000.h5", "extract", names, {"waveform": [jingle] * 24}, sample_rate=22_050
+    )
+    compared = []
+    exact = fingerprints.waveform_correlation
+    monkeypatch.setattr(fingerprints, "waveform_correlation", lambda *a: compared.append(1) or exact(*a))
+    found = duplicates.leaks(in_tmp / "marks", in_tmp / "sounds", {name: name.rstrip("0123456789") for name in names})
+    assert {leak.clip_id for leak in found} | {leak.other_clip_id for leak in found} == set(names)
+    assert {leak.by for leak in found} == {"sound"}
+    assert len(compared) == 12 + 11
+
+
+@pytest.mark.real
+def test_real_pairs_hold_one_recording_in_two_splits_and_no_photograph(project):
+    assert project.run("usol", "preset", "pairs", "--root", str(real("pairs"))).returncode == 0
+    project.set({"extract": {"frame_size": 160, "seconds": 5, "shard_clips": 128}, "runtime": {"workers": 2}})
+    project.stage("source")
+    project.stage("extract")
+    assert leaks.read(project.folder / "data/source") == []
+    # The same bark, from ESC-10 and from another collection: their waveforms correlate at .98.
+    assert {(leak.clip_id, leak.other_clip_id, leak.by) for leak in leaks.read(project.folder / "data/rejected")} == {
+        ("003479_dog", "005241_dog", "sound"),
+        ("009276_dog", "005241_dog", "sound"),
+    }

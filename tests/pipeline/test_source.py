@@ -96,3 +96,23 @@ def test_masks_are_stored_on_the_grid_of_the_scores(tmp_path):
     (rejection,) = manifest.read_rejected(tmp_path / "out")
     assert (rejection.clip_id, rejection.path) == ("b", "b.png")
     assert rejection.reason.startswith("the clip is kept without its mask")
+
+
+def test_a_group_in_two_splits_stops_with_the_list_unless_it_is_accepted(project):
+    root = project.folder / "videos"
+    root.mkdir()
+    write_media(root / "a.mp4", greys(2), tone(1))
+    (root / "clips.csv").write_text("clip_id,media,split,group\na,a.mp4,train,g\nb,a.mp4,test,g\n")
+    project.set({"worlds": {}, "source": {"root": "videos", "watch": "videos"}})
+    done = project.run("python", "-m", "pipeline.source")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "videos: 1 clip in two splits at once, 1 by video: test b is train a (video); all of "
+    )
+    assert "data/source/leaks.csv; put what belongs together into one split" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    listed = (project.folder / "data/source/leaks.csv").read_text()
+    assert listed == "clip_id,split,other_clip_id,other_split,by\nb,test,a,train,video\n"
+    project.set({"source": {"accept_leaks": True}})
+    assert "source.accept_leaks" in project.stage("source").stderr
+    assert (project.folder / "data/source/leaks.csv").read_text() == listed

@@ -157,10 +157,6 @@ def test_roots_that_are_none(tmp_path):
         ("clip_id,media\na,a.mp4\na,a.mp4\n", "clip_id a occurs twice"),
         ("clip_id,media,split\na,a.mp4,dev\n", "clips.csv:2: split is 'dev'; accepted: train, val, test"),
         ("clip_id,media,hard\na,a.mp4,no\n", "clips.csv:2: hard: got 'no'; accepted: 1, 0 or nothing"),
-        (
-            "clip_id,media,split,group\na,a.mp4,train,g\nb,a.mp4,test,g\n",
-            "clip b is in test, others of its group 'g' in train; put the whole group into one split",
-        ),
     ],
 )
 def test_wrong_lists_are_told_in_one_line(tmp_path, clips, line):
