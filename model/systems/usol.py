@@ -67,11 +67,11 @@ class Usol(nn.Module):
 
         Before its softmax: which cells are above half of the maximum should not depend on a temperature.
         """
-        return top_down.similarity(self._see(frames, features), self._h(self._hear(sounds)))
+        return top_down.similarity(self.see(frames, features), self._h(self._hear(sounds)))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 12 as `loss`, and its two terms; `salient` is the share of cells that Eq. 10 marks."""
-        features = self._see(batch.frames, batch.features)  # (B, C, h, w)
+        features = self.see(batch.frames, batch.features)  # (B, C, h, w)
         f_a = self._hear(batch.sounds)  # (B, D)
         if batch.negative_sounds is None:
             l_av, a_top = self._own_attention(features, f_a)
@@ -107,7 +107,8 @@ class Usol(nn.Module):
         own = torch.arange(len(f_a), device=f_a.device)
         return losses.correspondence_of_all(distances, self.settings.distance_temperature), a_top[own, own]
 
-    def _see(self, frames: Tensor | None, features: Tensor | None) -> Tensor:
+    def see(self, frames: Tensor | None, features: Tensor | None) -> Tensor:
+        """What the visual network says of the frames (B, C, h, w); `features` themselves where it has seen them."""
         if features is not None:
             return features
         assert frames is not None  # a batch has one or the other

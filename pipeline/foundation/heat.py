@@ -81,8 +81,9 @@ def _heat(
                 silence = probe_sounds.read(SILENCE, store.sound_name)
                 sounds |= {"silence": np.stack([silence] * len(clip_ids)), "noise": np.stack(noises)}
             heard = {name: torch.from_numpy(sound.astype(np.float32)) for name, sound in sounds.items()}
+            features = system.see(batch.frames, batch.features)  # once for all sounds
             for name, sound in {"right": batch.sounds, **heard}.items():
-                heat = system.heat(batch.frames, sound.to(store.device), batch.bottom_up, batch.features)
+                heat = system.heat(None, sound.to(store.device), batch.bottom_up, features)
                 made.setdefault(name, []).append(heat.float().cpu().numpy())
             progress.update(len(clip_ids))
     return {name: np.concatenate(parts) for name, parts in made.items()}
