@@ -161,7 +161,8 @@ def _cell_table(name: str) -> str:
 def _success_table(cells: dict[str, Cell]) -> str:
     first_name, first = next(iter(cells.items()))
     main, *others = first.success
-    header = ["cell", main, "the seeds", f"{first_name} leads by", *others, "a wrong sound costs", "on hard clips"]
+    costs = ["a wrong sound costs", "on hard clips"]
+    header = ["cell", main, "the seeds", f"{first_name} leads by", *others, *costs, "its map alone"]
     best = first.success[main]["ciou"]
     rows = []
     for name, cell in cells.items():
@@ -175,13 +176,16 @@ def _success_table(cells: dict[str, Cell]) -> str:
                 *(f"{cell.success[protocol]['ciou'].mean():.3f}" for protocol in others),
                 cell.lead(right, wrong),
                 cell.lead(right, wrong, cell.hard) if cell.hard.any() else "",
+                f"{cell.success[main]['ciou_bottom_up'].mean():.3f}",
             ]
         )
     for column in first.success[main]:
         if baseline := NAMES.get(column.removeprefix("ciou_")):
             rates = [first.success[protocol][column] for protocol in (main, *others)]
             lead = first.lead(best, rates[0])
-            rows.append([baseline, f"{rates[0].mean():.3f}", "", lead, *(f"{r.mean():.3f}" for r in rates[1:]), "", ""])
+            rows.append(
+                [baseline, f"{rates[0].mean():.3f}", "", lead, *(f"{r.mean():.3f}" for r in rates[1:]), *3 * [""]]
+            )
     return as_table(rows, header)
 
 
