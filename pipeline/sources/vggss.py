@@ -5,7 +5,6 @@ for training. Films or frames and sounds are found by name at any depth (layout.
 (youtube.py). A clip's group is its video: other clips of one video are in no other split by chance.
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import SAFE_ID, Box, Clip, Rejection, Split
 from pipeline.foundation.params import Source
 from pipeline.sources import youtube
+from pipeline.sources.annotations import read_json
 from pipeline.sources.layout import Files, bare, files_by_item, still_of
 from pipeline.sources.reading import Form, Reading, Unusable, fraction_box, root_folder, split_of_group, split_up
 
@@ -94,14 +94,8 @@ def annotations_of(path: Path, rejections: list[Rejection]) -> Iterator[Annotati
     The boxes of a clip are one annotation: its truth is their union.
     Raises UserError where the file is no such list at all.
     """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); bring it back or change its rights") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not a JSON file ({error}); bring it anew") from error
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: holds no list of clips; bring it anew")
+    entries, repeated = read_json(path, list)
+    rejections += repeated
     seen: set[str] = set()
     for number, entry in enumerate(entries):
         try:

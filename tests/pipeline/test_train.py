@@ -182,8 +182,8 @@ def test_no_epoch_needs_nothing_to_train_on_and_is_evaluated_with_equal_heat(pre
     assert f"train: {exported} as it is: usol on 12 clips, 1 epochs -> data/model" in done.stderr
     prepared.stage("evaluate")
     ours = Shards(prepared.folder / "data/heat")
-    for i, clip in enumerate(theirs.clips):
-        assert np.array_equal(ours.read(clip.clip_id, "right"), theirs.right[i])
+    for i, clip in enumerate(theirs.shown.clips):
+        assert np.array_equal(ours.read(clip.clip_id, "right"), theirs.shown.maps["right"][i])
     figures = json.loads((prepared.folder / "data/metrics/eval.json").read_text())
     assert figures["seed"] == 5
     assert "prior" not in figures["baselines"]

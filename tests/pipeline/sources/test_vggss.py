@@ -175,7 +175,7 @@ def test_a_wrong_entry_is_rejected_by_its_number_and_the_others_stay(tmp_path, e
         (b"\xff\xfe", "vggss.json: not a JSON file"),
         (b"[" * 100_000, "vggss.json: not a JSON file"),
         (b"", "vggss.json: not a JSON file"),
-        (b"{}", "vggss.json: holds no list of clips"),
+        (b"{}", "vggss.json: holds a dict, not a list"),
     ],
 )
 def test_a_file_that_is_no_such_list_is_told(tmp_path, content, line):
