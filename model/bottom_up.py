@@ -48,6 +48,10 @@ def grid_maps(boxes: Sequence[Boxes], weights: Sequence[NDArray[np.float64]], si
     if one is None:
         along_y = along_y * flat[:, None]
     side = size // STRIDE
+    counts = {len(of_frame) for of_frame in boxes}
+    if one is not None and len(counts) == 1:
+        of_frames = len(boxes), counts.pop(), side
+        return (along_y.reshape(of_frames).swapaxes(1, 2) @ along_x.reshape(of_frames) * one).astype(np.float32)
     maps = np.empty((len(boxes), side, side), along_y.dtype)
     for of_frame, (start, end) in zip(maps, pairwise(np.cumsum([0, *map(len, boxes)])), strict=True):
         np.matmul(along_y[start:end].T, along_x[start:end], out=of_frame)
