@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from pipeline.foundation.errors import UserError
@@ -115,7 +116,8 @@ def _complete(piece: Piece, folder: Path, project: Path) -> tuple[int, int]:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
-        rejected = piece.function(unfinished, *piece.arguments)
+        with threadpool_limits(1):  # of BLAS: the workers are the parallelism, and its threads wait by spinning
+            rejected = piece.function(unfinished, *piece.arguments)
         for path in unfinished.rglob("*"):
             _fsync(path)
         try:
