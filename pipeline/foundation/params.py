@@ -130,6 +130,24 @@ class SelectiveSearch(Group):
     mode: Literal["single", "fast", "quality"]
 
 
+class Detector(Group):
+    """A Faster R-CNN, trained on boxed photographs in PASCAL VOC's layout, or taken as it is."""
+
+    root: str
+    train_list: str | None
+    val_list: str | None
+    classes: Annotated[list[str], Field(min_length=1)] | None
+    network: Literal["small", "mobilenet_v2", "mobilenet_v3_320_fpn", "resnet50_fpn"]
+    weights: str | None
+    frame_size: Annotated[int, Field(ge=2 * STRIDE, multiple_of=STRIDE)]
+    augment: Literal["none", "flips", "strong"]
+    epochs: Natural
+    batch: Count
+    lr: Positive
+    precision: Literal["auto", "float32", "bfloat16"]
+    seed: Seed
+
+
 class Attend(Group):
     """How regions become a bottom-up map (Eq. 1, 2)."""
 
@@ -198,6 +216,7 @@ class Params(Group):
     source: Source
     extract: Extract
     proposers: Annotated[dict[Name, SelectiveSearch], Field(min_length=1)]
+    detectors: dict[Name, Detector]
     attend: Attend
     listen: Listen
     train: Train
@@ -206,7 +225,11 @@ class Params(Group):
 
 
 BRING_VECTORS = ("pairs", "flickr_soundnet")  # sources that may bring a vector of each sound
-MAPPINGS: dict[str, type[Group]] = {"worlds": World, "proposers": SelectiveSearch}  # their entries' names are free
+MAPPINGS: dict[str, type[Group]] = {
+    "worlds": World,
+    "proposers": SelectiveSearch,
+    "detectors": Detector,
+}  # their entries' names are free
 
 
 def read_yaml(path: Path) -> Any:
