@@ -56,7 +56,7 @@ def detect_shard(folder: Path, frames: Path, detector: Path, device: torch.devic
             for name, values in rows.items():
                 values.append(getattr(found, name))
     size = shard.read(shard.clip_ids[0], "frame").shape[0] if shard.clip_ids else 0
-    shards.write_flat(folder / "regions.h5", "detect", shard.clip_ids, rows, size=size)
+    shards.write_flat(folder / "regions.h5", "detect", shard.clip_ids, rows, size=size, is_scored=1)
     return 0
 
 
