@@ -26,12 +26,13 @@ GAIN_DB = 6.0  # either way
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the shards of each kind lie; features where a frozen network's are kept."""
+    """Where the shards of each kind lie; features where a frozen network's are kept, regions where any vote."""
 
     frames: Path
     sounds: Path
     bottom_up: Path
     features: Path | None = None
+    regions: Path | None = None
 
 
 class Clips:

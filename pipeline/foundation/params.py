@@ -178,6 +178,7 @@ class Evaluate(Group):
 
     split: Literal["train", "val", "test"]
     protocols: Annotated[list[ProtocolName], Field(min_length=1)]
+    vote: Literal["none", "regions"]
     bootstrap: Count
     overlays: Natural
 
