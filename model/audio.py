@@ -5,8 +5,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from model.network import Network
 
-class SmallAudio(nn.Module):
+
+class SmallAudio(Network):
     """Four convolutions on a log-mel spectrogram, pooled over time, trained from nothing. 178 000 parameters.
 
     Input (B, 64, T) decibels; output (B, 128). `mean` and `deviation` are those of the training set, in decibels.
@@ -36,7 +38,7 @@ class SmallAudio(nn.Module):
         return self.head(pooled.flatten(1))
 
 
-class GivenVector(nn.Module):
+class GivenVector(Network):
     """No network: the vector that the source brings is f_a, as the paper takes SoundNet's."""
 
     def __init__(self, channels: int) -> None:

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model import losses, top_down
-from model.audio import GivenVector, SmallAudio
 from model.batch import Batch
-from model.vision import MobileNetV2, SmallVision
+from model.network import Network
+from model.system import System
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,14 @@ class Settings:
     unit: float
 
 
-class Usol(nn.Module):
-    """The network of Sec. 3.2 with the loss of Sec. 3.3.
+class Usol(System):
+    """The network of Sec. 3.2 with the loss of Sec. 3.3."""
 
-    vision: frames -> (B, C, h, w), with `channels` C. audio: sounds -> (B, D), with `channels` D.
-    """
+    settings_class = Settings
+    settings: Settings
 
-    uses: frozenset[str] = frozenset()  # beyond frames, sounds and maps
-
-    def __init__(self, vision: SmallVision | MobileNetV2, audio: SmallAudio | GivenVector, settings: Settings) -> None:
-        super().__init__()
-        self.vision, self.audio, self.settings = vision, audio, settings
-        self.half_networks = False  # the two networks in bfloat16; distances and softmaxes never are
+    def __init__(self, vision: Network, audio: Network, settings: Settings) -> None:
+        super().__init__(vision, audio, settings)
         c, d = vision.channels, audio.channels
         self.to_h = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, c))
         self.to_f_v: nn.Module | None = None
@@ -67,16 +63,16 @@ class Usol(nn.Module):
 
         Before its softmax: which cells are above half of the maximum should not depend on a temperature.
         """
-        return top_down.similarity(self.see(frames, features), self._h(self._hear(sounds)))
+        return top_down.similarity(self.see(frames, features), self._h(self.hear(sounds)))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 12 as `loss`, and its two terms; `salient` is the share of cells that Eq. 10 marks."""
         features = self.see(batch.frames, batch.features)  # (B, C, h, w)
-        f_a = self._hear(batch.sounds)  # (B, D)
+        f_a = self.hear(batch.sounds)  # (B, D)
         if batch.negative_sounds is None:
             l_av, a_top = self._own_attention(features, f_a)
         else:
-            l_av, a_top = self._triplet(features, f_a, self._hear(batch.negative_sounds))
+            l_av, a_top = self._triplet(features, f_a, self.hear(batch.negative_sounds))
         salient = self.salient(batch.bottom_up)
         l_att = losses.inconspicuous(a_top, salient)
         total = l_av + self.settings.alpha * l_att  # Eq. 12
@@ -106,18 +102,6 @@ class Usol(nn.Module):
         distances = losses.distance(f_v, F.normalize(h, dim=-1)[None])  # (B, B)
         own = torch.arange(len(f_a), device=f_a.device)
         return losses.correspondence_of_all(distances, self.settings.distance_temperature), a_top[own, own]
-
-    def see(self, frames: Tensor | None, features: Tensor | None) -> Tensor:
-        """What the visual network says of the frames (B, C, h, w); `features` themselves where it has seen them."""
-        if features is not None:
-            return features
-        assert frames is not None  # a batch has one or the other
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half_networks):
-            return self.vision(frames).float()
-
-    def _hear(self, sounds: Tensor) -> Tensor:
-        with torch.autocast(sounds.device.type, torch.bfloat16, enabled=self.half_networks):
-            return self.audio(sounds).float()
 
     def _h(self, f_a: Tensor) -> Tensor:
         return self.to_h(F.relu(f_a) if self.settings.correspondence == "as_coded" else f_a)

@@ -2,7 +2,8 @@
 
 import json
 import pickle
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
 from model.audio import GivenVector, SmallAudio
-from model.systems.usol import Settings, Usol
+from model.network import Network
+from model.system import System
+from model.systems import SYSTEMS
 from model.vision import MobileNetV2, Padding, SmallVision
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.files import digest, write_whole
 from pipeline.foundation.params import Train
 from pipeline.foundation.shards import fingerprint
 
-SYSTEMS = {"usol": Usol}
-System = Usol
 FILES = ("model.safetensors", "model.json")
 NETWORKS = ("system", "correspondence", "vision", "vision_layer", "audio")  # keys of train that say what is computed
+# Keys that train did not always have, and the value that stands for what was done before. Left out where they have it:
+# what was trained before keeps its name in scratch.
+LATER_KEYS: dict[str, object] = {"init": None}
 
 
 @dataclass(frozen=True)
@@ -36,27 +40,60 @@ class Card:
     n_clips: int
     device: str
     precision: str
+    n_labels: int | None = None  # of a system that is told labels
 
 
-def new_system(settings: Train, sound_size: int, sound_statistics: tuple[float, float], unit: float) -> System:
+@dataclass(frozen=True)
+class Known:
+    """What a system must know of the clips that it is trained on.
+
+    sound_size, sound_statistics: numbers a sound, or mel bands; their mean and deviation. unit: of the maps.
+    """
+
+    sound_size: int
+    sound_statistics: tuple[float, float]
+    unit: float
+    n_labels: int | None = None
+
+
+def system_class(name: str) -> type[System]:
+    """The class that the registry has for a name of `train.system`."""
+    module, _, class_name = SYSTEMS[name].partition(":")
+    return getattr(import_module(module), class_name)
+
+
+def new_system(settings: Train, known: Known) -> System:
     """An untrained system, its visual network with the weights that the settings name. Draws from torch's generator."""
     vision = SmallVision() if settings.vision == "small" else pretrained(settings)
-    return _frozen(_build(settings, vision, sound_size, sound_statistics, unit), settings)
+    return _frozen(_build(settings, vision, known), settings)
 
 
-def begun_system(settings: Train, sound_size: int, unit: float) -> System:
+def system_with_networks_of(folder: Path, settings: Train, known: Known) -> System:
+    """An untrained system with the networks of a checkpoint, which stay as they are."""
+    system, _ = load(folder)
+    made = system_class(settings.system)(system.vision, system.audio, _settings(settings, known.unit, known.n_labels))
+    return made.requires_grad_(False)
+
+
+def begun_system(settings: Train, known: Known) -> System:
     """The checkpoint of `train.init` under the settings of another run; sounds stay normalised as it knows them.
 
     Raises UserError where there is none, or its networks are others than the settings name.
     """
     system, card = _init(settings)
+    if card.n_labels != known.n_labels:
+        raise UserError(
+            f"params.yaml: train.init: {settings.init} tells {card.n_labels} labels apart, and the clips to train on "
+            f"have {known.n_labels}; name a checkpoint that was trained on as many"
+        )
+    sound_size = known.sound_size
     if card.sound_size != sound_size:
         what = "numbers of a vector" if settings.audio == "vectors" else "mel bands"
         raise UserError(
             f"params.yaml: train.init: {settings.init} hears {card.sound_size} {what}, and data/sounds has "
             f"{sound_size}; name a checkpoint that was trained on as many"
         )
-    system.settings = _settings(settings, unit)
+    system.settings = _settings(settings, known.unit, known.n_labels)
     return _frozen(system, settings)
 
 
@@ -89,20 +126,17 @@ def _frozen(system: System, settings: Train) -> System:
     return system
 
 
-def _build(
-    settings: Train,
-    vision: SmallVision | MobileNetV2,
-    sound_size: int,
-    sound_statistics: tuple[float, float],
-    unit: float,
-) -> System:
-    audio = SmallAudio(*sound_statistics) if settings.audio == "small" else GivenVector(sound_size)
-    return SYSTEMS[settings.system](vision, audio, _settings(settings, unit))
+def _build(settings: Train, vision: Network, known: Known) -> System:
+    audio = SmallAudio(*known.sound_statistics) if settings.audio == "small" else GivenVector(known.sound_size)
+    return system_class(settings.system)(vision, audio, _settings(settings, known.unit, known.n_labels))
 
 
-def _settings(settings: Train, unit: float) -> Settings:
-    names = ("correspondence", "alpha", "t", "t_share", "temperature", "distance_temperature")
-    return Settings(**{name: getattr(settings, name) for name in names}, unit=unit)
+def _settings(settings: Train, unit: float, n_labels: int | None) -> Any:
+    """The settings that a system's class names, from the group of params.yaml and from the clips."""
+    wanted = system_class(settings.system).settings_class
+    of_clips = {"unit": unit, "n_labels": n_labels}
+    names = [field.name for field in fields(wanted)]
+    return wanted(**{name: of_clips[name] if name in of_clips else getattr(settings, name) for name in names})
 
 
 def pretrained(settings: Train) -> MobileNetV2:
@@ -132,10 +166,12 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 def without_places(settings: Train) -> dict[str, Any]:
     """The settings as plain values, with hashes of the content of weights and init in place of their paths.
 
-    Without `init` where it is null: what was trained before there was such a key keeps its name in scratch.
+    Without the `LATER_KEYS` that have their value there.
     """
     plain = settings.model_dump()
-    del plain["init"]
+    for key, value in LATER_KEYS.items():
+        if plain[key] == value:
+            del plain[key]
     if settings.init is not None:
         folder = Path(settings.init)
         if missing := [name for name in FILES if not (folder / name).is_file()]:
@@ -163,19 +199,20 @@ def save(folder: Path, system: System, card: Card) -> None:
     """Write model.safetensors and model.json."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in system.state_dict().items()}
     write_whole(folder / "model.safetensors", save_tensors(tensors))
-    write_whole(folder / "model.json", json.dumps(asdict(card), indent=2, sort_keys=True) + "\n")
+    told = {key: value for key, value in asdict(card).items() if key != "n_labels" or value is not None}
+    write_whole(folder / "model.json", json.dumps(told, indent=2, sort_keys=True) + "\n")
 
 
 def load(folder: Path, advice: str = "run `dvc repro train`") -> tuple[System, Card]:
     """A trained system and what it says of itself; `advice` is what to do where it cannot be read."""
     try:
         card = Card(**json.loads((folder / "model.json").read_text()))
-        card = replace(card, train={"init": None} | card.train)
+        card = replace(card, train=LATER_KEYS | card.train)
         settings = Train.model_validate(card.train)
-        vision: SmallVision | MobileNetV2 = SmallVision()
+        vision: Network = SmallVision()
         if card.padding is not None and settings.vision_layer is not None:
             vision = MobileNetV2(settings.vision_layer, card.padding)
-        system = _build(settings, vision, card.sound_size, (0, 1), card.unit)
+        system = _build(settings, vision, Known(card.sound_size, (0, 1), card.unit, card.n_labels))
         system.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: no readable checkpoint ({_first_line(error)}); {advice}") from error

@@ -10,14 +10,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from model.systems import SYSTEMS
 from pipeline.foundation.errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
 STRIDE = 16  # of every visual network: a frame of S pixels has S / 16 cells a side (Sec. 3.2)
+
+
+def _registered(name: str) -> str:
+    if name not in SYSTEMS:
+        raise ValueError
+    return name
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -40,6 +47,7 @@ ProtocolName = Literal[  # model/protocols.py; docs/evaluation.md
     "best_fixed",
     "best_fixed_on_test",
 ]
+SystemName = Annotated[str, AfterValidator(_registered), Field(json_schema_extra={"enum": list(SYSTEMS)})]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -152,7 +160,7 @@ class Listen(Group):
 class Train(Group):
     """The system and how it is trained (Sec. 3.2, 3.3, 4.2)."""
 
-    system: Literal["usol"]
+    system: SystemName
     correspondence: Literal["own_attention", "as_written", "as_coded"]
     vision: Literal["small", "mobilenet_v2"]
     vision_layer: Literal["features.13", "features.17"] | None
