@@ -19,7 +19,6 @@ from model.upsampling import Maps, linear
 
 TEMPERATURE = 0.2  # of the votes
 NORM = 4  # over the votes on a pixel: between their sum (1) and the largest of them
-BOTTOM_UP_SHARE = 0.1  # of the bottom-up map in what is voted on
 RING = 1.0  # a ring is the box grown on each side by so many of its own widths (heights) ...
 MARGIN = 8  # ... and so many pixels: half a cell of the networks' stride
 SMALLEST = 0.02  # of the frame: boxes below this share do not vote
@@ -28,20 +27,17 @@ Boxes = NDArray[np.integer]
 Values = NDArray[np.float64]
 
 
-def vote(maps: Maps, boxes: Sequence[Boxes], size: int, bottom_up: Maps | None = None) -> Maps:
+def vote(maps: Maps, boxes: Sequence[Boxes], size: int) -> Maps:
     """Maps as the boxes of their frames draw them.
 
-    maps:      (B, h, w), of any scale. boxes: of each frame (r, 4) x, y, w, h in pixels, covering [x, x + w) x
-               [y, y + h); one that stands there several times votes once.
-    size:      S, pixels a side of the frames that the boxes were found in.
-    bottom_up: (B, h, w) A_bottom, a tenth of what is voted on; None: the map alone.
+    maps:  (B, h, w), of any scale.
+    boxes: of each frame (r, 4) x, y, w, h in pixels, covering [x, x + w) x [y, y + h); one that stands there several
+           times votes once.
+    size:  S, pixels a side of the frames that the boxes were found in.
     Returns (B, S, S) float32 in [0, 1.001]; all 0 where a map says the same of every cell, NaN where it holds one.
     Raises ValueError when a box leaves the frame, or is empty.
     """
-    warm = _scaled(maps)
-    if bottom_up is not None:
-        warm = _scaled((1 - BOTTOM_UP_SHARE) * warm + BOTTOM_UP_SHARE * _scaled(bottom_up))
-    enlarged = linear(warm, size).astype(np.float64)
+    enlarged = linear(_scaled(maps), size).astype(np.float64)
     voted = [_voted(s, b) for s, b in zip(enlarged, boxes, strict=True)]
     silent = maps.max(axis=(1, 2), keepdims=True) == maps.min(axis=(1, 2), keepdims=True)
     return np.where(silent, 0, np.stack(voted)).astype(np.float32)

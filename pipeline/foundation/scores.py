@@ -176,13 +176,12 @@ class _Chunk:
 
 def _voted(voters: Voters, rows: NDArray[np.intp], raw: Mapping[str, Map]) -> dict[str, Map]:
     """What the votes make of the system's maps, and what they make of maps without a system or without their frame."""
-    bottom_up = raw["bottom_up"]
     centre = np.repeat(raw["centre"], len(rows), axis=0)
     return {
-        **{name: voters.vote(rows, raw[name], bottom_up) for name in HEARING},
+        **{name: voters.vote(rows, raw[name]) for name in HEARING},
         "centre_voted": voters.vote(rows, centre),
-        "bottom_up_voted": voters.vote(rows, bottom_up),
-        "other_boxes": voters.vote_of_others(rows, raw["method"], bottom_up),
+        "bottom_up_voted": voters.vote(rows, raw["bottom_up"]),
+        "other_boxes": voters.vote_of_others(rows, raw["method"]),
     }
 
 

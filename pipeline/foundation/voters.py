@@ -42,16 +42,16 @@ class Voters:
         size = len(Shards(frames).read(clip_ids[0], "frame"))
         return cls(stored, clip_ids, other_clips(clips), size)
 
-    def vote(self, rows: NDArray[np.intp], maps: Map, bottom_up: Map | None = None) -> Map:
+    def vote(self, rows: NDArray[np.intp], maps: Map) -> Map:
         """The maps (B, h, w) of some clips as their own regions draw them, (B, S, S)."""
-        return self._vote([self.clip_ids[row] for row in rows], maps, bottom_up)
+        return self._vote([self.clip_ids[row] for row in rows], maps)
 
-    def vote_of_others(self, rows: NDArray[np.intp], maps: Map, bottom_up: Map | None = None) -> Map:
+    def vote_of_others(self, rows: NDArray[np.intp], maps: Map) -> Map:
         """The same maps as the regions of other clips draw them."""
-        return self._vote([self.others[row] for row in rows], maps, bottom_up)
+        return self._vote([self.others[row] for row in rows], maps)
 
-    def _vote(self, voters: Sequence[str], maps: Map, bottom_up: Map | None) -> Map:
-        return vote(maps, [self.regions.read(clip_id, "box") for clip_id in voters], self.size, bottom_up)
+    def _vote(self, voters: Sequence[str], maps: Map) -> Map:
+        return vote(maps, [self.regions.read(clip_id, "box") for clip_id in voters], self.size)
 
 
 def other_clips(clips: Sequence[Clip]) -> list[str]:

@@ -9,15 +9,13 @@ from model.voting import contrasts, vote
 SIZE = 64
 
 
-def literal(cells: np.ndarray, boxes: np.ndarray, size: int, bottom_up: np.ndarray | None = None) -> np.ndarray:
+def literal(cells: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     """The recipe once more, pixel by pixel."""
 
     def scaled(values):
         return (values - values.min()) / (values.max() - values.min())
 
     s = scaled(cells.astype(float))
-    if bottom_up is not None:
-        s = scaled(0.9 * s + 0.1 * scaled(bottom_up.astype(float)))
     s = linear(s[None], size)[0].astype(float)
     heat = np.zeros((size, size))
     for x, y, w, h in {tuple(box) for box in boxes.tolist()}:
@@ -45,14 +43,12 @@ def some_boxes(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(2))
 def test_votes_equal_the_recipe_written_out(seed):
     rng = np.random.default_rng(seed)
-    maps, below = rng.normal(size=(2, 2, 4, 4)).astype(np.float32)
+    maps = rng.normal(size=(2, 4, 4)).astype(np.float32)
     boxes = [some_boxes(rng, 8, SIZE), np.array([[0, 0, SIZE, SIZE], [16, 0, 16, 32]], np.int16)]
-    for bottom_up in (None, below):
-        voted = vote(maps, boxes, SIZE, bottom_up)
-        assert (voted.dtype, voted.shape) == (np.float32, (2, SIZE, SIZE))
-        for i in range(2):
-            expected = literal(maps[i], boxes[i], SIZE, None if bottom_up is None else bottom_up[i])
-            assert voted[i] == pytest.approx(expected, abs=1e-6)
+    voted = vote(maps, boxes, SIZE)
+    assert (voted.dtype, voted.shape) == (np.float32, (2, SIZE, SIZE))
+    for i in range(2):
+        assert voted[i] ** 4 == pytest.approx(literal(maps[i], boxes[i], SIZE) ** 4, abs=1e-6)
 
 
 def test_a_contrast_is_the_mean_inside_less_that_of_the_ring():
@@ -97,18 +93,9 @@ def test_boxes_below_a_fiftieth_of_the_frame_do_not_vote():
 
 def test_what_points_nowhere_is_not_made_to_point_by_its_boxes():
     rng = np.random.default_rng(2)
-    boxes, below = [some_boxes(rng, 6, SIZE)], rng.random((1, 4, 4)).astype(np.float32)
-    assert not vote(np.full((1, 4, 4), 0.7, np.float32), boxes, SIZE, below).any()
-    assert np.isnan(vote(np.full((1, 4, 4), np.nan, np.float32), boxes, SIZE, below)).all()
-
-
-def test_a_bottom_up_map_weighs_a_tenth():
-    maps, below = np.zeros((2, 1, 4, 4), np.float32)
-    maps[0, 0, 0], below[0, 3, 3] = 1, 1
-    boxes = [np.array([[0, 0, 16, 16], [48, 48, 16, 16]], np.int16)]
-    alone, both = vote(maps, boxes, SIZE)[0], vote(maps, boxes, SIZE, below)[0]
-    assert alone[5, 5] == pytest.approx(both[5, 5], abs=0.01)
-    assert both[60, 60] > 1.5 * alone[60, 60]
+    boxes = [some_boxes(rng, 6, SIZE)]
+    assert not vote(np.full((1, 4, 4), 0.7, np.float32), boxes, SIZE).any()
+    assert np.isnan(vote(np.full((1, 4, 4), np.nan, np.float32), boxes, SIZE)).all()
 
 
 @pytest.mark.parametrize("box", [[-1, 0, 8, 8], [0, 0, 65, 8], [60, 60, 4, 5], [3, 3, 0, 4]])

@@ -40,7 +40,7 @@ def test_each_map_is_voted_on_by_its_own_clips_regions_and_by_another_groups(vot
     assert np.array_equal(voters.vote(rows, maps), vote(maps, own, SIZE))
     assert voters.others == ["b", voters.others[1], "b"]
     other = [np.array(BOXES["b"])] * 2
-    assert np.array_equal(voters.vote_of_others(rows, maps, maps[::-1]), vote(maps, other, SIZE, maps[::-1]))
+    assert np.array_equal(voters.vote_of_others(rows, maps), vote(maps, other, SIZE))
 
 
 def test_the_other_clip_shows_another_picture_where_there_is_one():
@@ -65,11 +65,11 @@ def test_scores_are_of_the_voted_maps_and_the_baselines_stay(voters, monkeypatch
     rows = np.arange(3)
     centre = np.repeat(centre_map()[None], 3, axis=0)
     shown = {
-        "method": voters.vote(rows, right, below),
-        "wrong_sound": voters.vote(rows, wrong, below),
+        "method": voters.vote(rows, right),
+        "wrong_sound": voters.vote(rows, wrong),
         "centre_voted": voters.vote(rows, centre),
         "bottom_up_voted": voters.vote(rows, below),
-        "other_boxes": voters.vote_of_others(rows, right, below),
+        "other_boxes": voters.vote_of_others(rows, right),
     }
     truth = np.repeat(scores.truth_of(boxes[0])[None], 3, axis=0)
     for name in names:
