@@ -17,15 +17,18 @@ from model.network import Network
 from model.system import System
 
 CHANNELS = 512  # of the space where cells and sounds meet (their code)
-TAU = 0.03  # of the cross entropies (Sec. 4.2)
 ALPHA = 0.4  # weight of the audiovisual map beside the object prior (Sec. 3.4)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """freeze_vision: whether the visual network is as it was pre-trained."""
+    """freeze_vision: whether the visual network is as it was pre-trained.
+
+    temperature: of the cross entropies; theirs is .03.
+    """
 
     freeze_vision: bool
+    temperature: float
 
 
 class EzVsl(System):
@@ -52,15 +55,16 @@ class EzVsl(System):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrast over all frames and sounds of the batch."""
         cells = self.of_cells(self.see(batch.frames, batch.features))  # (B, 512, h, w)
-        return {"loss": contrast(top_down.similarity_of_all(cells, self.of_sound(self.hear(batch.sounds))))}
+        similarity = top_down.similarity_of_all(cells, self.of_sound(self.hear(batch.sounds)))
+        return {"loss": contrast(similarity, self.settings.temperature)}
 
 
-def contrast(similarity: Tensor) -> Tensor:
+def contrast(similarity: Tensor, temperature: float) -> Tensor:
     """The cross entropies of frames among sounds and of sounds among frames, by the best cell; their scalar sum.
 
     similarity: (B, B, h, w); [i, k] is frame i under sound k.
     """
-    logits = similarity.amax(dim=(-2, -1)) / TAU  # (B, B)
+    logits = similarity.amax(dim=(-2, -1)) / temperature  # (B, B)
     own = torch.arange(len(logits), device=logits.device)
     return F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)
 

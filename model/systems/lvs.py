@@ -18,13 +18,17 @@ from model.network import Network
 from model.system import System
 
 SOUNDING, SILENT = 0.65, 0.4  # eps_p, eps_n: similarities above and below which a cell is one or the other (Sec. 3.3)
-TAU = 0.03  # of the sigmoids that make these thresholds differentiable (Sec. 3.3)
-TEMPERATURE = 0.07  # of the cross entropy (their code)
+CONTRAST = 0.07  # temperature of the cross entropy (their code)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Nothing to choose beyond what holds for every system: the paper's constants are above."""
+    """temperature: of the sigmoids that make the thresholds differentiable; theirs is .03 (Sec. 3.3).
+
+    Below both thresholds a sigmoid is an exponential: there the mean under it is the softmax over the cells.
+    """
+
+    temperature: float
 
 
 class Lvs(System):
@@ -44,10 +48,10 @@ class Lvs(System):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrast over all frames and sounds of the batch."""
         features, sounds = self.see(batch.frames, batch.features), self.to_c(self.hear(batch.sounds))
-        return {"loss": contrast(top_down.similarity_of_all(features, sounds))}
+        return {"loss": contrast(top_down.similarity_of_all(features, sounds), self.settings.temperature)}
 
 
-def contrast(similarity: Tensor) -> Tensor:
+def contrast(similarity: Tensor, temperature: float) -> Tensor:
     """The cross entropy of the sounding cells with all negatives; its scalar mean over the frames.
 
     similarity: (B, B, h, w) in [-1, 1]; [i, k] is frame i under sound k.
@@ -55,23 +59,23 @@ def contrast(similarity: Tensor) -> Tensor:
     n = len(similarity)
     every = torch.arange(n, device=similarity.device)
     own = similarity[every, every]  # (B, h, w)
-    positive = mean_under(sounding(own), own)  # (B,)
-    easy = mean_under(sounding(similarity), similarity)  # (B, B)
+    positive = mean_under(sounding(own, temperature), own)  # (B,)
+    easy = mean_under(sounding(similarity, temperature), similarity)  # (B, B)
     # Departs from their code, which multiplies a frame's own entry by -99 and so makes a positive of a negative cosine.
     easy = easy.masked_fill(torch.eye(n, dtype=torch.bool, device=easy.device), -torch.inf)
-    hard = mean_under(silent(own), own)  # (B,)
-    logits = torch.cat([positive[:, None], easy, hard[:, None]], dim=1) / TEMPERATURE  # (B, 1 + B + 1)
+    hard = mean_under(silent(own, temperature), own)  # (B,)
+    logits = torch.cat([positive[:, None], easy, hard[:, None]], dim=1) / CONTRAST  # (B, 1 + B + 1)
     return F.cross_entropy(logits, torch.zeros_like(every))
 
 
-def sounding(similarity: Tensor) -> Tensor:
+def sounding(similarity: Tensor, temperature: float) -> Tensor:
     """m_p: near 1 where a cell surely makes the sound."""
-    return torch.sigmoid((similarity - SOUNDING) / TAU)
+    return torch.sigmoid((similarity - SOUNDING) / temperature)
 
 
-def silent(similarity: Tensor) -> Tensor:
+def silent(similarity: Tensor, temperature: float) -> Tensor:
     """m_n: near 1 where it surely does not. 1 - sigmoid(x) is sigmoid(-x), which is never quite 0."""
-    return torch.sigmoid((SILENT - similarity) / TAU)
+    return torch.sigmoid((SILENT - similarity) / temperature)
 
 
 def mean_under(mask: Tensor, similarity: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from model.systems.ez_vsl import EzVsl, Settings
 
 def system(freeze_vision: bool) -> EzVsl:
     torch.manual_seed(0)
-    return EzVsl(GivenVector(5), GivenVector(4), Settings(freeze_vision))
+    return EzVsl(GivenVector(5), GivenVector(4), Settings(freeze_vision, temperature=0.03))
 
 
 def test_the_contrast_by_hand():
@@ -20,13 +20,13 @@ def test_the_contrast_by_hand():
     e = {(i, k): math.exp(best[i, k].item() / 0.03) for i in range(2) for k in range(2)}
     among_sounds = -sum(math.log(e[i, i] / (e[i, 0] + e[i, 1])) for i in range(2)) / 2
     among_frames = -sum(math.log(e[k, k] / (e[0, k] + e[1, k])) for k in range(2)) / 2
-    assert ez_vsl.contrast(similarity).item() == pytest.approx(among_sounds + among_frames, rel=1e-4)
+    assert ez_vsl.contrast(similarity, 0.03).item() == pytest.approx(among_sounds + among_frames, rel=1e-4)
 
 
 def test_gradients():
     generator = torch.Generator().manual_seed(0)
     similarity = torch.rand(3, 3, 2, 2, dtype=torch.float64, generator=generator).requires_grad_()
-    assert torch.autograd.gradcheck(ez_vsl.contrast, (similarity,))
+    assert torch.autograd.gradcheck(lambda s: ez_vsl.contrast(s, 0.03), (similarity,))
 
 
 def test_maps_are_scaled_one_by_one_and_a_constant_one_says_nothing():
