@@ -56,6 +56,7 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
     """
     device = device_of(runtime.device)
     run = Run(settings, device, precision_of(settings.precision, device))
+    checkpoints.can_hear(settings)
     features = None
     if settings.epochs and are_kept(settings):
         features = kept_features(checkpoints.frozen_network(settings), frames, runtime, device)
@@ -67,9 +68,10 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
         for split in (train_split, manifest.read(SOURCE / "val"))
     )
     if settings.epochs and len(clips.clip_ids) < 2:
+        told = f" with {' and '.join(sorted(uses))}, which {settings.system} is told" if uses else ""
         raise UserError(
-            f"{SOURCE / 'train'}: {len(clips.clip_ids)} usable clips to train on, and a system needs 2 to tell sounds "
-            "apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
+            f"{SOURCE / 'train'}: {len(clips.clip_ids)} usable clips to train on{told}, and a system needs 2 to tell "
+            "sounds apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
         )
     finished = SCRATCH / "train" / run.fingerprint(clips, val)
     first = None
@@ -144,7 +146,10 @@ def _fit(system: System, clips: Clips) -> list[Terms]:
         return (clips.batch(clip_ids) for clip_ids in clips.in_turn(FIT_BATCH))
 
     with torch.no_grad():
-        system.eval().fit(batches)
+        try:
+            system.eval().fit(batches)
+        except ValueError as error:
+            raise UserError(f"{SOURCE / 'train'}: {error}; train on other clips, or with other networks") from error
     return []
 
 
@@ -268,7 +273,9 @@ def _save_whole(content: dict[str, object], path: Path) -> None:
 def summary(finished: Path, settings: Train) -> str:
     """One line on a finished run."""
     card = json.loads((finished / "model.json").read_text())
-    trained = f"{card['train']['system']} on {card['n_clips']} clips, {card['train']['epochs']} epochs"
+    system, epochs = card["train"]["system"], f"{card['train']['epochs']} epochs"
+    is_fitted = checkpoints.system_class(system).is_fitted
+    trained = f"{system} on {card['n_clips']} clips, {'solved' if is_fitted else epochs}"
     if settings.init is None:
         return trained
     return f"{trained}, from {settings.init}" if settings.epochs else f"{settings.init} as it is: {trained}"

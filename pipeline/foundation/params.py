@@ -204,10 +204,11 @@ class Train(Group):
     system: SystemName
     correspondence: Literal["own_attention", "as_written", "as_coded"]
     vision: Literal["small", "mobilenet_v2"]
-    vision_layer: Literal["features.13", "features.17"] | None
+    vision_layer: Literal["features.13", "features.17", "features.13+features.17"] | None
     vision_weights: str | None
     freeze_vision: bool
     audio: Literal["small", "vectors"]
+    loss: Literal["negative", "soft", "hard"]
     alpha: Annotated[float, Field(ge=0)]
     t: Annotated[float, Field(ge=0)] | None
     t_share: Annotated[float, Field(gt=0, lt=1)] | None
@@ -227,6 +228,7 @@ class Evaluate(Group):
 
     split: Literal["train", "val", "test"]
     protocols: Annotated[list[ProtocolName], Field(min_length=1)]
+    vote: Literal["none", "regions"]
     bootstrap: Count
     overlays: Natural
 
@@ -487,7 +489,7 @@ def _of_train(train: Train) -> Iterator[str]:
         accepted = "a weights file" if train.init is None else "null, as init brings the weights"
         yield (
             f"train.vision_weights, train.vision_layer: got {weights} and {layer}; "
-            f"accepted with vision mobilenet_v2: {accepted}, and features.13 or features.17"
+            f"accepted with vision mobilenet_v2: {accepted}, and features.13, features.17 or both, joined by +"
         )
     if train.vision == "small" and (weights or layer or train.freeze_vision):
         yield (

@@ -1,5 +1,6 @@
 import csv
 import json
+import logging
 import math
 import shutil
 import signal
@@ -13,11 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model.systems import SYSTEMS
 from model.vision import MobileNetV2
 from pipeline import evaluate, train
-from pipeline.foundation import checkpoints, shards
-from pipeline.foundation.batches import Folders
+from pipeline.foundation import checkpoints, manifest, shards
+from pipeline.foundation.batches import Clips, Folders
 from pipeline.foundation.errors import UserError
+from pipeline.foundation.features import kept_features
 from pipeline.foundation.params import load
 from pipeline.foundation.shards import Shards
 
@@ -80,6 +83,23 @@ def test_a_finished_run_is_reused_and_another_setting_is_another_run(prepared):
 def test_every_form_of_the_loss_learns_where_to_look(prepared, correspondence):
     rows = curve(run(correspondence=correspondence, alpha=1, temperature=0.1, epochs=8, augment="none", lr=1e-3))
     assert rows[-1]["attention"] < 0.7 * rows[0]["attention"]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_trains_from_shards_and_is_read_again(prepared, name):
+    if checkpoints.system_class(name).hears_vectors:
+        with pytest.raises(UserError, match=f"train.audio: {name} takes its classes from vectors"):
+            run(system=name, epochs=1)
+        return
+    system, card = checkpoints.load(run(system=name, epochs=1))
+    assert card.train["system"] == name
+    split = manifest.read(train.SOURCE / "test")
+    clips = Clips(
+        [c.clip_id for c in split.clips], Folders(train.FRAMES, train.SOUNDS, train.BOTTOM_UP), torch.device("cpu")
+    )
+    batch = clips.batch(clips.clip_ids)
+    with torch.no_grad():
+        assert system.heat(batch.frames, batch.sounds, batch.bottom_up).shape == batch.bottom_up.shape
 
 
 def test_own_attention_tells_a_dozen_sounds_apart(prepared):
@@ -145,6 +165,44 @@ def test_a_frozen_network_that_is_augmented_is_not_kept(prepared, weights):
     }
     run(**network, augment="flips", epochs=1)
     assert not Path(".scratch/features").exists()
+
+
+def test_features_of_one_depth_are_not_taken_for_those_of_two(prepared):
+    deep = MobileNetV2("features.17", "same")
+    both = MobileNetV2("features.13+features.17", "same")
+    both.load_state_dict(deep.state_dict())  # the same numbers
+    runtime = load().runtime
+    folders = [kept_features(network, train.FRAMES, runtime, torch.device("cpu")) for network in (deep, both)]
+    shapes = [shards.Shards(folder).read("train-0000", "features").shape for folder in folders]
+    assert shapes == [(320, 4, 4), (416, 4, 4)]
+
+
+def test_a_system_that_is_solved_begins_with_a_trained_one_and_leaves_no_curve(prepared, caplog):
+    caplog.set_level(logging.INFO)
+    first = run(epochs=1)
+    made = run(epochs=1, system="guided")
+    assert [record.getMessage() for record in caplog.records] == ["train: guided begins with the networks of usol"]
+    assert curve(made) == []
+    assert "guided on 12 clips, solved" in train.summary(made, load().train)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (made, first))
+    networks = [name for name in theirs if name.startswith(("vision.", "audio."))]
+    assert all(torch.equal(ours[name], theirs[name]) for name in networks)
+    assert ours["filters"].shape == (96, 128)
+    assert ours["filters"].any()
+    content = (made / "model.safetensors").read_bytes()
+    shutil.rmtree(".scratch/train")
+    assert (run(epochs=1, system="guided") / "model.safetensors").read_bytes() == content
+
+
+def test_sounds_that_are_all_the_same_are_told(prepared):
+    listing = shards.Shards(train.SOUNDS)
+    for path in shards.shard_paths(train.SOUNDS):
+        clip_ids = shards.Shard(path).clip_ids
+        one = np.repeat(listing.read("train-0000", "logmel")[None], len(clip_ids), axis=0)
+        path.unlink()
+        shards.write(path, "listen", clip_ids, {"logmel": one})
+    with pytest.raises(UserError, match="data/source/train: to the networks all sounds are the same; train on other"):
+        run(epochs=1, system="guided")
 
 
 @pytest.fixture
@@ -263,6 +321,15 @@ def test_fewer_than_two_clips_are_told(prepared, monkeypatch):
     listing.write_text("".join(listing.read_text().splitlines(keepends=True)[:2]))
     with pytest.raises(UserError, match="1 usable clips to train on, and a system needs 2"):
         run(epochs=1)
+
+
+def test_clips_without_what_a_system_is_told_are_not_trained_on(prepared):
+    boxes = prepared.folder / "data/source/train/boxes.csv"
+    header, *lines = boxes.read_text().splitlines(keepends=True)
+    first = lines[0].partition(",")[0]
+    boxes.write_text(header + "".join(line for line in lines if line.startswith(f"{first},")))
+    with pytest.raises(UserError, match="1 usable clips to train on with boxes, which attention_supervised is told"):
+        run(system="attention_supervised", epochs=1)
 
 
 def test_without_val_the_curve_has_no_val(prepared):
