@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model import detection_operators
@@ -26,6 +27,7 @@ from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, clip_boxes_to
 Model: TypeAlias = FasterRCNN
 Network = Literal["small", "mobilenet_v2", "mobilenet_v3_320_fpn", "resnet50_fpn"]
 PROPOSALS = 6000  # of a frame, before and after their suppression (Sec. 4.3)
+PROPOSALS_TO_MEASURE = 300  # of a frame, after their suppression, where average precision is measured (Ren et al. 2015)
 ANCHORS = (0.1, 0.2, 0.4, 0.8)  # sides of squares of their area, in frames
 BOX_HEAD = 256  # numbers between pooled features and scores, of the product's own networks
 FINE_TUNED_FROM = 7  # first block of a pretrained MobileNetV2 that learns: what stands before it sees edges
@@ -35,17 +37,40 @@ COCO_WEIGHTS = {
 }
 
 
-class Backbone(nn.Module):
-    """A visual network as torchvision wants one: one map at stride 16 under the name "0"."""
+class SmallBackbone(nn.Module):
+    """The default's small network and one step of a feature pyramid (Lin et al. 2017): a map at stride 8.
 
-    def __init__(self, vision: SmallVision | MobileNetV2, out_channels: int) -> None:
+    A box of a tenth of a frame is six cells wide at stride 8 and three at 16, too few to tell a leaf from an ellipse.
+    """
+
+    out_channels = 64
+
+    def __init__(self) -> None:
         super().__init__()
-        self.vision = vision
-        self.reduce = nn.Conv2d(vision.channels, out_channels, 1)
-        self.out_channels = out_channels
+        self.vision = SmallVision()
+        self.reduce = nn.Conv2d(self.vision.channels, self.out_channels, 1)
+        self.lateral = nn.Conv2d(64, self.out_channels, 1)
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
-        """(B, 3, S, S) -> {"0": (B, out_channels, S / 16, S / 16)}."""
+        """(B, 3, S, S) -> {"0": (B, 64, S / 8, S / 8)}."""
+        fine = self.vision.layers[:2](frames * 2 - 1)
+        coarse = self.reduce(self.vision.layers[2:](fine))
+        up = F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+        return {"0": torch.relu(up + self.lateral(fine))}
+
+
+class MobileBackbone(nn.Module):
+    """MobileNetV2 at stride 16."""
+
+    out_channels = 128
+
+    def __init__(self, padding: Padding) -> None:
+        super().__init__()
+        self.vision = MobileNetV2("features.17", padding)
+        self.reduce = nn.Conv2d(self.vision.channels, self.out_channels, 1)
+
+    def forward(self, frames: Tensor) -> dict[str, Tensor]:
+        """(B, 3, S, S) -> {"0": (B, 128, S / 16, S / 16)}."""
         return {"0": torch.relu(self.reduce(self.vision(frames)))}
 
 
@@ -59,8 +84,7 @@ def build(network: Network, n_classes: int, frame_size: int, padding: Padding = 
         make = zoo.fasterrcnn_resnet50_fpn if network == "resnet50_fpn" else zoo.fasterrcnn_mobilenet_v3_large_320_fpn
         return make(weights=None, weights_backbone=None, num_classes=n_classes + 1, **limits)
     is_small = network == "small"
-    vision = SmallVision() if is_small else MobileNetV2("features.17", padding)
-    backbone = Backbone(vision, out_channels=96 if is_small else 128)
+    backbone = SmallBackbone() if is_small else MobileBackbone(padding)
     sizes = tuple(round(share * frame_size) for share in ANCHORS)
     return FasterRCNN(
         backbone,
@@ -69,7 +93,7 @@ def build(network: Network, n_classes: int, frame_size: int, padding: Padding = 
         image_mean=(0.0, 0.0, 0.0),  # the networks normalise their input themselves
         image_std=(1.0, 1.0, 1.0),
         rpn_anchor_generator=AnchorGenerator((sizes,), ((0.5, 1.0, 2.0),)),
-        # A bin of most boxes is smaller than one of the small network's cells.
+        # A bin of most boxes is no larger than one of the small network's cells.
         box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=1 if is_small else 2),
         box_head=TwoMLPHead(backbone.out_channels * 7 * 7, BOX_HEAD),
         box_predictor=FastRCNNPredictor(BOX_HEAD, n_classes + 1),
@@ -131,7 +155,12 @@ def detections(detector: Model, frames: Tensor) -> list[Found]:
     """What torchvision's own last steps leave: scores above .05, at most 100 a frame, none beside a better one of its
     class by an IoU above .5. These are what average precision is measured on.
     """
-    found = detector.eval()(list(frames))
+    limits = detector.rpn._post_nms_top_n
+    detector.rpn._post_nms_top_n = {**limits, "testing": PROPOSALS_TO_MEASURE}
+    try:
+        found = detector.eval()(list(frames))
+    finally:
+        detector.rpn._post_nms_top_n = limits
     return [Found(of_frame["boxes"], of_frame["scores"], of_frame["labels"]) for of_frame in found]
 
 

@@ -101,7 +101,7 @@ def roi_align(
     for image in range(len(features)):
         of_image = torch.nonzero(rois[:, 0] == image).flatten()
         places.append(of_image)
-        for chunk in of_image.split(CHUNK):
+        for chunk in of_image.split(CHUNK) if len(of_image) else ():
             x0, y0, x1, y1 = corners[chunk].unbind(1)
             grid_y, is_in_y = _samples(y0, y1, pooled_height * n, height, aligned)
             grid_x, is_in_x = _samples(x0, x1, pooled_width * n, width, aligned)

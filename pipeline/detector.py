@@ -195,7 +195,7 @@ def _train(run: Run, photographs: Photographs, folder: Path) -> None:
     """Train the run's detector from where `folder` left off."""
     settings = run.settings
     model = run.begun.model.to(run.device)
-    optimizer = torch.optim.AdamW(_parameters(run), weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(_parameters(run), weight_decay=WEIGHT_DECAY, fused=run.device.type != "mps")
     full = [group["lr"] for group in optimizer.param_groups]
     state = folder / "epoch.pt"
     done = 0

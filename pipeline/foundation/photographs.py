@@ -1,7 +1,8 @@
 """Boxed photographs as a detector sees them: S x S frames and boxes in their pixels, augmented.
 
 Augmentation (`detectors.NAME.augment`) treats a frame and its boxes as one. `flips`: left-right, brightness, contrast
-and colour. `strong`: also nearer, farther and moved, by a map of each axis of its own.
+and colour. `strong`: also nearer, farther and moved, by a map of each axis of its own, and every other one with its hues
+turned: a kind that is told by its colour keeps it often enough, and one that has any colour is seen in all of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,11 @@ from pipeline.foundation.randomness import fraction, generator
 from pipeline.foundation.shards import Shard
 
 PHOTOGRAPHS, BOXES = "photographs.h5", "boxes.h5"  # the files of one piece
+HUE_SHARE = 0.5  # of the photographs whose hues are turned
 JITTER = 0.25  # of brightness, contrast and each colour, either way
 ZOOM, STRETCH = 1.7, 1.25  # most that a frame comes nearer or goes farther; of one axis against the other
 LEAST_SEEN, LEAST_SIDE = 0.3, 2.0  # share of a box that must stay in the frame; its sides in pixels
+MOST_KEPT = 1 << 30  # bytes of frames in memory
 Frame = NDArray[np.uint8]
 
 
@@ -39,12 +42,13 @@ class Truth:
 
 
 class Photographs:
-    """The photographs of some finished pieces, read one at a time."""
+    """The photographs of some finished pieces, read one at a time; what was read is kept up to a GB of frames."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._frames = [Shard(folder / PHOTOGRAPHS) for folder in folders]
         self._boxes = [Shard(folder / BOXES) for folder in folders]
         self._of = {name: i for i, shard in enumerate(self._frames) for name in shard.clip_ids}
+        self._kept: dict[str, tuple[Frame, Truth]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -58,11 +62,16 @@ class Photographs:
 
     def read(self, name: str) -> tuple[Frame, Truth]:
         """The (S, S, 3) frame of a photograph and what is boxed in it."""
+        if name in self._kept:
+            return self._kept[name]
         i = self._of[name]
         frame: Frame = self._frames[i].read(name, "frame")
         corners, label, difficult = (self._boxes[i].read(name, key) for key in ("corners", "label", "difficult"))
         box = (corners.reshape(-1, 4) * frame.shape[0]).astype(np.float32)
-        return frame, Truth(box, label.astype(np.int64), difficult.astype(bool))
+        read = frame, Truth(box, label.astype(np.int64), difficult.astype(bool))
+        if (len(self._kept) + 1) * frame.nbytes <= MOST_KEPT:
+            self._kept[name] = read
+        return read
 
     def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[list[str]]:
         """All photographs in batches, in an order that follows from the seed and the epoch."""
@@ -96,9 +105,11 @@ class Augmentation:
         if self.kind == "strong":
             zoom, stretch = ZOOM ** rng.uniform(-1, 1), STRETCH ** rng.uniform(-0.5, 0.5)
             frame, truth = zoomed(frame, truth, (zoom * stretch, zoom / stretch), rng.random(2))
+            if rng.random() < HUE_SHARE:
+                frame = hues_turned(frame, rng.random())
         brightness, contrast = rng.uniform(1 - JITTER, 1 + JITTER, 2)
         colour[:, 0] = brightness * contrast * rng.uniform(1 - JITTER, 1 + JITTER, 3)
-        colour[:, 1] = brightness * (1 - contrast) * frame.mean() / 255
+        colour[:, 1] = brightness * (1 - contrast) * np.mean(cv2.mean(frame)[:3]) / 255
         return frame, truth, colour
 
 
@@ -124,14 +135,20 @@ def zoomed(
     shift = -scale * start
     # A pixel's centre lies half a pixel from its edge.
     matrix = np.array([[scale[0], 0, shift[0] + (scale[0] - 1) / 2], [0, scale[1], shift[1] + (scale[1] - 1) / 2]])
-    colour = tuple(float(value) for value in frame.mean(axis=(0, 1)))
-    seen = cv2.warpAffine(frame, matrix, (side, side), flags=cv2.INTER_LINEAR, borderValue=colour)
+    seen = cv2.warpAffine(frame, matrix, (side, side), flags=cv2.INTER_LINEAR, borderValue=cv2.mean(frame))
     moved = truth.box * np.tile(scale, 2) + np.tile(shift, 2)
     cut = np.clip(moved, 0, side)
     sides = cut[:, 2:] - cut[:, :2]
     whole = (moved[:, 2:] - moved[:, :2]).prod(axis=1)
     kept = (sides.prod(axis=1) >= LEAST_SEEN * whole) & (sides >= LEAST_SIDE).all(axis=1)
     return seen, truth.where(kept, cut.astype(np.float32))
+
+
+def hues_turned(frame: Frame, turn: float) -> Frame:
+    """Every hue moved by the same share of the circle, in [0, 1)."""
+    hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV_FULL)
+    hsv[..., 0] += np.uint8(256 * turn)  # 255 is followed by 0, as a circle wants
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
 def frames_on(
