@@ -1,8 +1,8 @@
 """Boxed photographs as a detector sees them: S x S frames and boxes in their pixels, augmented.
 
 Augmentation (`detectors.NAME.augment`) treats a frame and its boxes as one. `flips`: left-right, brightness, contrast
-and colour. `strong`: also nearer, farther and moved, by a map of each axis of its own, and every other one with its hues
-turned: a kind that is told by its colour keeps it often enough, and one that has any colour is seen in all of them.
+and colour. `strong`: also nearer, farther and moved, by a map of each axis of its own, and every other one with its
+hues turned: a kind that is told by its colour keeps it often enough, and one that has any colour is seen in all.
 """
 
 from collections.abc import Iterator, Sequence
