@@ -16,7 +16,7 @@ def random_weights(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
             weights[name] = torch.tensor(7)
         elif name.endswith("running_var") or (name.endswith("weight") and like.ndim == 1):
             weights[name] = 0.5 + torch.rand(like.shape, generator=generator)
-        elif like.ndim == 1:
+        elif like.ndim < 2:
             weights[name] = torch.randn(like.shape, generator=generator) * 0.1
         else:
             weights[name] = torch.randn(like.shape, generator=generator) * (2 / like[0].numel()) ** 0.5

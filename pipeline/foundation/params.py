@@ -40,6 +40,7 @@ ProtocolName = Literal[  # model/protocols.py; docs/evaluation.md
     "best_fixed",
     "best_fixed_on_test",
 ]
+Features = Literal["logmel", "vectors", "soundnet", "yamnet_scores", "yamnet_embedding"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -146,7 +147,9 @@ class Attend(Group):
 class Listen(Group):
     """What the sound network is given."""
 
-    features: Literal["logmel", "vectors"]
+    features: Features
+    weights: str | None
+    peak: Annotated[float, Field(gt=0, le=1)] | None
 
 
 class Train(Group):
@@ -158,7 +161,7 @@ class Train(Group):
     vision_layer: Literal["features.13", "features.17"] | None
     vision_weights: str | None
     freeze_vision: bool
-    audio: Literal["small", "vectors"]
+    audio: Literal["small", "resnet18", "vectors"]
     alpha: Annotated[float, Field(ge=0)]
     t: Annotated[float, Field(ge=0)] | None
     t_share: Annotated[float, Field(gt=0, lt=1)] | None
@@ -205,6 +208,7 @@ class Params(Group):
     runtime: Runtime
 
 
+SOUNDNET_RATE, SOUNDNET_SHORTEST = 22_050, 209_374  # Hz; samples: as model/networks/soundnet.py has them, beside torch
 BRING_VECTORS = ("pairs", "flickr_soundnet")  # sources that may bring a vector of each sound
 MAPPINGS: dict[str, type[Group]] = {"worlds": World, "proposers": SelectiveSearch}  # their entries' names are free
 
@@ -336,11 +340,14 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
         yield f"runtime.scheduler: got {runtime.scheduler!r} with engine {runtime.engine}; accepted: null, or dask"
     if train:
         yield from _of_train(train)
-    if train and listen and (train.audio == "vectors") != (listen.features == "vectors"):
+    if train and listen and (train.audio == "vectors") != (listen.features != "logmel"):
         yield (
             f"train.audio, listen.features: got {train.audio} and {listen.features}; "
-            "accepted: small with logmel, vectors with vectors"
+            "accepted: small or resnet18 with logmel, vectors with all others"
         )
+    extract = _valid(Extract, raw, "extract")
+    if listen:
+        yield from _of_listen(listen, extract)
     if source and listen and listen.features == "vectors" and source.name not in BRING_VECTORS:
         yield f"listen.features: got 'vectors', but source {source.name} brings none; accepted: logmel"
 
@@ -385,6 +392,20 @@ def _of_attend(attend: Attend, proposers: Mapping[str, object]) -> Iterator[str]
         yield f"attend.mask_t: got {attend.mask_t:g} with order {attend.order}; accepted: null, or order expected"
     if attend.order == "expected" and attend.weight != "uniform":
         yield f"attend.weight: got {attend.weight!r} with order expected; accepted: uniform"
+
+
+def _of_listen(listen: Listen, extract: Extract | None) -> Iterator[str]:
+    has_network = listen.features not in ("logmel", "vectors")
+    if has_network != (listen.weights is not None):
+        accepted = "a weights file" if has_network else "null, as no network hears"
+        yield f"listen.weights: got {listen.weights} with features {listen.features}; accepted: {accepted}"
+    if listen.features == "vectors" and listen.peak is not None:
+        yield f"listen.peak: got {listen.peak:g} with features vectors, which are made already; accepted: null"
+    if extract and listen.features == "soundnet" and round(extract.seconds * SOUNDNET_RATE) < SOUNDNET_SHORTEST:
+        yield (
+            f"extract.seconds: got {extract.seconds:g} with listen.features soundnet, which hears nothing in less than "
+            f"{SOUNDNET_SHORTEST / SOUNDNET_RATE:.2f} s; accepted: 9.5 or more, shorter sounds are repeated; paper: 20"
+        )
 
 
 def _of_train(train: Train) -> Iterator[str]:

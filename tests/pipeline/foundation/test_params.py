@@ -115,12 +115,12 @@ def test_a_missing_key_is_named(raw):
 
 def test_a_missing_group_is_named(raw):
     del raw["listen"]
-    assert mistakes(raw) == ["params.yaml: listen: missing; accepted: a mapping with features"]
+    assert mistakes(raw) == ["params.yaml: listen: missing; accepted: a mapping with features, weights, peak"]
 
 
 def test_a_group_that_is_no_mapping_is_named(raw):
     raw["listen"] = 3
-    assert mistakes(raw) == ["params.yaml: listen: got 3; accepted: a mapping with features"]
+    assert mistakes(raw) == ["params.yaml: listen: got 3; accepted: a mapping with features, weights, peak"]
 
 
 def test_a_mistake_inside_a_named_mapping_is_named(raw):
