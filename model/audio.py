@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network import Network
 from model.networks.resnet18 import WIDTHS, stages
 
 
-class SmallAudio(nn.Module):
+class SmallAudio(Network):
     """Four convolutions on a log-mel spectrogram, pooled over time, trained from nothing. 178 000 parameters.
 
     Input (B, 64, T) decibels; output (B, 128). `mean` and `deviation` are those of the training set, in decibels.
@@ -39,7 +40,7 @@ class SmallAudio(nn.Module):
         return self.head(pooled.flatten(1))
 
 
-class LogMelResNet18(nn.Module):
+class LogMelResNet18(Network):
     """ResNet-18 on a log-mel spectrogram as on a grey picture; maximum of its last map, as LVS and EZ-VSL take it.
 
     Trained from nothing, with batch norms. Input (B, 64, T) decibels; output (B, 512). 11 170 240 parameters.
@@ -66,7 +67,7 @@ class LogMelResNet18(nn.Module):
         return x.amax(dim=(2, 3))
 
 
-class GivenVector(nn.Module):
+class GivenVector(Network):
     """No network: the vector that the source brings is f_a, as the paper takes SoundNet's."""
 
     def __init__(self, channels: int) -> None:

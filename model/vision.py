@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network import Network
+
 Layer = Literal["features.13", "features.17"]
 Padding = Literal["same", "symmetric"]
 
 
-class SmallVision(nn.Module):
+class SmallVision(Network):
     """Five convolutions, trained from nothing: what a few hundred clips can feed. 166 000 parameters, 96 channels."""
 
     channels = 96
@@ -39,7 +41,7 @@ def _conv_norm(n_in: int, n_out: int, kernel: int, stride: int) -> nn.Sequential
     return nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2), nn.GroupNorm(8, n_out), nn.ReLU())
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Network):
     """MobileNetV2 (Sandler et al. 2018) up to one of its blocks, at stride 16, batch norms folded into convolutions.
 
     features.13: 96 channels, the last block at stride 16. features.17: 320 channels; the stride of features.14 is left

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from model.batch import Batch
+from model.system import System
 from pipeline.foundation import checkpoints, manifest, shards
-from pipeline.foundation.batches import Augmentation, Clips, Folders
-from pipeline.foundation.checkpoints import Card, System
+from pipeline.foundation.batches import Annotations, Augmentation, Clips, Folders
+from pipeline.foundation.checkpoints import Card, Known
 from pipeline.foundation.devices import device_of, precision_of
 from pipeline.foundation.engines import SCRATCH, alone
 from pipeline.foundation.errors import UserError
@@ -33,6 +36,8 @@ SOURCE = Path("data/source")
 FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
 MODEL, CURVE = Path("data/model"), Path("data/metrics/train.csv")
 FEW, MANY = 0.1, 0.8  # shares of salient cells beyond which Eq. 11 tells hardly one cell from another
+STATE = "epoch.pt"  # in an unfinished run's folder
+FIT_BATCH = 64  # clips at a time, where nothing is learned batch by batch
 Terms = dict[str, float]
 
 
@@ -55,22 +60,33 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
     if settings.epochs and are_kept(settings):
         features = kept_features(checkpoints.frozen_network(settings), frames, runtime, device)
     folders = Folders(frames, sounds, bottom_up, features)
-    clips = Clips([clip.clip_id for clip in manifest.read(SOURCE / "train").clips], folders, device)
-    val = Clips([clip.clip_id for clip in manifest.read(SOURCE / "val").clips], folders, device)
+    uses = checkpoints.system_class(settings.system).uses
+    train_split = manifest.read(SOURCE / "train")
+    clips, val = (
+        Clips([clip.clip_id for clip in split.clips], folders, device, Annotations.of(split, train_split, uses))
+        for split in (train_split, manifest.read(SOURCE / "val"))
+    )
     if settings.epochs and len(clips.clip_ids) < 2:
         raise UserError(
             f"{SOURCE / 'train'}: {len(clips.clip_ids)} usable clips to train on, and a system needs 2 to tell sounds "
             "apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
         )
     finished = SCRATCH / "train" / run.fingerprint(clips, val)
+    first = None
+    if not finished.exists() and (begins_with := _begins_with(settings)):
+        log.info("train: %s begins with the networks of %s", settings.system, begins_with)
+        first = train(settings.model_copy(update={"system": begins_with}), frames, sounds, bottom_up, runtime)
     with alone("training"):
         if not finished.exists():
             unfinished = finished.with_name(f"{finished.name}.unfinished")
             unfinished.mkdir(parents=True, exist_ok=True)
-            if settings.epochs:
-                _train(run, clips, val, unfinished)
-            else:
+            if not settings.epochs:
                 _give_on(settings, clips, unfinished)
+            else:
+                system = _untrained(settings, _known(settings, clips), first).to(run.device)
+                system.half_networks = run.precision == "bfloat16"
+                rows = _fit(system, clips) if system.is_fitted else _train(run, system, clips, val, unfinished)
+                _leave(run, system, clips, rows, unfinished)
             unfinished.rename(finished)
     return finished
 
@@ -93,25 +109,70 @@ class Run:
 def _give_on(settings: Train, clips: Clips, folder: Path) -> None:
     """Leave the checkpoint of `init` in `folder`, once it is known to fit, and a curve without an epoch."""
     assert settings.init is not None  # params.yaml has one with epochs 0
-    checkpoints.begun_system(settings, clips.sound_size, clips.unit)
+    checkpoints.begun_system(settings, _known(settings, clips))
     for name in checkpoints.FILES:
         write_whole(folder / name, (Path(settings.init) / name).read_bytes())
     manifest.write_rows(folder / CURVE.name, ("epoch", "loss", "val_loss"), [])
 
 
-def _train(run: Run, clips: Clips, val: Clips, folder: Path) -> None:
-    """Train from where `folder` left off; leaves the checkpoint and the curve there."""
-    settings = run.settings
+def _known(settings: Train, clips: Clips) -> Known:
+    """What a system must know of the clips that it is trained on; only a new one is told of the sounds' statistics."""
+    statistics = clips.sound_statistics() if settings.init is None and settings.epochs else (0.0, 1.0)
+    return Known(clips.sound_size, statistics, clips.unit, clips.n_labels, clips.front_end)
+
+
+def _begins_with(settings: Train) -> str | None:
+    """The system that is trained first, for its networks; None where there is none, or weights are given."""
+    given = settings.init is not None or settings.vision != "small"
+    return None if given else checkpoints.system_class(settings.system).begins_with
+
+
+def _untrained(settings: Train, known: Known, first: Path | None) -> System:
+    """The system as it is before it is trained; `first` is the checkpoint whose networks it begins with."""
     torch.manual_seed(settings.seed)
-    if settings.init is None:
-        system = checkpoints.new_system(settings, clips.sound_size, clips.sound_statistics(), clips.unit)
-    else:
-        system = checkpoints.begun_system(settings, clips.sound_size, clips.unit)
-    system = system.to(run.device)
-    system.half_networks = run.precision == "bfloat16"
+    if settings.init is not None:
+        return checkpoints.begun_system(settings, known)
+    if first is not None:
+        return checkpoints.system_with_networks_of(first, settings, known)
+    return checkpoints.new_system(settings, known)
+
+
+def _fit(system: System, clips: Clips) -> list[Terms]:
+    """Solve a system that needs no epochs; it leaves no curve."""
+
+    def batches() -> Iterator[Batch]:
+        return (clips.batch(clip_ids) for clip_ids in clips.in_turn(FIT_BATCH))
+
+    with torch.no_grad():
+        system.eval().fit(batches)
+    return []
+
+
+def _leave(run: Run, system: System, clips: Clips, rows: list[Terms], folder: Path) -> None:
+    """Leave a trained system's checkpoint and curve in `folder`, and nothing that only resuming needs."""
+    card = Card(
+        checkpoints.without_places(run.settings),
+        getattr(system.vision, "padding", None),
+        clips.sound_size,
+        clips.unit,
+        len(clips.clip_ids),
+        run.device.type,
+        run.precision,
+        clips.n_labels,
+        clips.front_end,
+    )
+    checkpoints.save(folder, system, card)
+    columns = rows[0] if rows else ("epoch", "loss", "val_loss")
+    manifest.write_rows(folder / CURVE.name, columns, ([f"{v:.6g}" for v in row.values()] for row in rows))
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def _train(run: Run, system: System, clips: Clips, val: Clips, folder: Path) -> list[Terms]:
+    """Train from where `folder` left off; returns the curve, a row an epoch."""
+    settings = run.settings
     _tell_share(system, clips, settings)
     optimizer = torch.optim.Adam([p for p in system.parameters() if p.requires_grad], lr=settings.lr)
-    state = folder / "epoch.pt"
+    state = folder / STATE
     rows: list[Terms] = []
     if state.exists():
         saved = torch.load(state, map_location=run.device, weights_only=True)
@@ -129,18 +190,7 @@ def _train(run: Run, clips: Clips, val: Clips, folder: Path) -> None:
                 {name: f"{value:.3f}" for name, value in (terms | val_terms).items() if "loss" in name}
             )
             _save_whole({"system": system.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}, state)
-    card = Card(
-        checkpoints.without_places(settings),
-        getattr(system.vision, "padding", None),
-        clips.sound_size,
-        clips.unit,
-        len(clips.clip_ids),
-        run.device.type,
-        run.precision,
-    )
-    checkpoints.save(folder, system, card)
-    manifest.write_rows(folder / CURVE.name, rows[0], ([f"{v:.6g}" for v in row.values()] for row in rows))
-    state.unlink()
+    return rows
 
 
 def _train_epoch(run: Run, system: System, optimizer: torch.optim.Optimizer, clips: Clips, epoch: int) -> Terms:
@@ -196,8 +246,11 @@ def _tell_share(system: System, clips: Clips, settings: Train) -> None:
     """Warn where Eq. 10 marks so many or so few cells that Eq. 11 hardly guides."""
     if settings.alpha == 0:
         return
-    marked = [system.salient(clips.batch(ids).bottom_up).float().mean(dim=(1, 2)) for ids in clips.in_turn(256)]
-    share = float(torch.cat(marked).mean())
+    marked = [system.salient(clips.batch(ids).bottom_up) for ids in clips.in_turn(256)]
+    shares = [cells.float().mean(dim=(1, 2)) for cells in marked if cells is not None]
+    if not shares:
+        return
+    share = float(torch.cat(shares).mean())
     if not FEW <= share <= MANY:
         key = "t" if settings.t is not None else "t_share"
         value = f"train.{key} = {getattr(settings, key):g}"

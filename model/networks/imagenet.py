@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from model.network import Network
 from model.networks.weights import fit, refuse_dead
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, R, G, B
 
 
-class ImageNetNetwork(nn.Module):
+class ImageNetNetwork(Network):
     """A visual network that takes a state dict of torchvision's."""
 
-    channels: ClassVar[int]
     beyond: ClassVar[tuple[str, ...]]  # beginnings of names in torchvision's state dict that stand after the last layer
 
     mean: Tensor
@@ -41,8 +41,13 @@ class ImageNetNetwork(nn.Module):
         """
         network = cls()
         fit(network, weights, cls.beyond)
-        noise = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode():
-            first, second = network.eval()(noise)
-        refuse_dead(first, second)
+        refuse_dead_eyes(network.eval())
         return network
+
+
+def refuse_dead_eyes(network: Network) -> None:
+    """Raise ValueError where a visual network sees next to nothing in noise."""
+    noise = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        first, second = network(noise)
+    refuse_dead(first, second)

@@ -4,13 +4,15 @@ Three forms of L_av (`correspondence`):
 
 as_written     Sec. 3.2, 3.3 to the letter: one random negative sound, f_v of the positive sound's attention. The
                softmax is "as suggested in [29]" (Senocak et al. 2018), who rectify the cosine first: so is it here.
-as_coded       the authors' code where it differs: ReLU also on z and on what the layers of h are given, mean of
-               squares for Eq. 6.
+as_coded       the authors' code where it differs: mean of squares for Eq. 6; ReLU also on z and on what the layers of
+               h are given (f_a itself stays signed in the distance).
 own_attention  the departure that learns to listen from a few hundred clips. Its softmax is of the plain cosine.
                (1) No heads: f_v = z / |z|, f_a = h / |h|, the vectors of Eq. 3 and 4 themselves. (2) Distances are
                divided by `distance_temperature` before their softmax. (3) Negatives are all other sounds and all other
                frames of the batch. (4) Each pair has its own attention: to the letter, f_v carries the positive sound's
                attention into the negative pair, and can be told from the negative sound without looking at anything.
+
+What is rectified follows from the form (`RECTIFIED`), or is said apart (`rectified`).
 """
 
 from dataclasses import dataclass
@@ -21,36 +23,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model import losses, top_down
-from model.audio import GivenVector, SmallAudio
 from model.batch import Batch
-from model.vision import MobileNetV2, SmallVision
+from model.network import Network
+from model.system import System
+
+Form = Literal["own_attention", "as_written", "as_coded"]
+Rectifiable = Literal["cosine", "z", "f_a"]  # what stands before the softmax of Eq. 3; z of Eq. 4; what h is made of
+RECTIFIED: dict[Form, list[Rectifiable]] = {
+    "own_attention": [],
+    "as_written": ["cosine"],  # [29]
+    "as_coded": ["cosine", "z", "f_a"],
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a training run may choose (Sec. 4.2); `unit` comes with the maps (`bottom_up.count_unit`)."""
 
-    correspondence: Literal["own_attention", "as_written", "as_coded"]
+    correspondence: Form
     alpha: float
     t: float | None
     t_share: float | None
     temperature: float
     distance_temperature: float
     unit: float
+    rectified: list[Rectifiable] | None = None  # None: as RECTIFIED has it for the form
 
 
-class Usol(nn.Module):
-    """The network of Sec. 3.2 with the loss of Sec. 3.3.
+class Usol(System):
+    """The network of Sec. 3.2 with the loss of Sec. 3.3."""
 
-    vision: frames -> (B, C, h, w), with `channels` C. audio: sounds -> (B, D), with `channels` D.
-    """
+    settings_class = Settings
+    settings: Settings
 
-    uses: frozenset[str] = frozenset()  # beyond frames, sounds and maps
-
-    def __init__(self, vision: SmallVision | MobileNetV2, audio: SmallAudio | GivenVector, settings: Settings) -> None:
-        super().__init__()
-        self.vision, self.audio, self.settings = vision, audio, settings
-        self.half_networks = False  # the two networks in bfloat16; distances and softmaxes never are
+    def __init__(self, vision: Network, audio: Network, settings: Settings) -> None:
+        super().__init__(vision, audio, settings)
         c, d = vision.channels, audio.channels
         self.to_h = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, c))
         self.to_f_v: nn.Module | None = None
@@ -67,16 +74,16 @@ class Usol(nn.Module):
 
         Before its softmax: which cells are above half of the maximum should not depend on a temperature.
         """
-        return top_down.similarity(self.see(frames, features), self._h(self._hear(sounds)))
+        return top_down.similarity(self.see(frames, features), self._h(self.hear(sounds)))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 12 as `loss`, and its two terms; `salient` is the share of cells that Eq. 10 marks."""
         features = self.see(batch.frames, batch.features)  # (B, C, h, w)
-        f_a = self._hear(batch.sounds)  # (B, D)
+        f_a = self.hear(batch.sounds)  # (B, D)
         if batch.negative_sounds is None:
             l_av, a_top = self._own_attention(features, f_a)
         else:
-            l_av, a_top = self._triplet(features, f_a, self._hear(batch.negative_sounds))
+            l_av, a_top = self._triplet(features, f_a, self.hear(batch.negative_sounds))
         salient = self.salient(batch.bottom_up)
         l_att = losses.inconspicuous(a_top, salient)
         total = l_av + self.settings.alpha * l_att  # Eq. 12
@@ -92,37 +99,30 @@ class Usol(nn.Module):
 
     def _triplet(self, features: Tensor, f_a: Tensor, f_a_negative: Tensor) -> tuple[Tensor, Tensor]:
         a_top = self._attention(top_down.similarity(features, self._h(f_a)))
-        z = top_down.attended(features, a_top)
         coded = self.settings.correspondence == "as_coded"
         assert self.to_f_v is not None
-        f_v = self.to_f_v(F.relu(z) if coded else z)
+        f_v = self.to_f_v(self._rectified("z", top_down.attended(features, a_top)))
         d_pos, d_neg = losses.distance(f_v, f_a), losses.distance(f_v, f_a_negative)
         return (losses.correspondence_as_coded if coded else losses.correspondence)(d_pos, d_neg), a_top
 
     def _own_attention(self, features: Tensor, f_a: Tensor) -> tuple[Tensor, Tensor]:
         h = self._h(f_a)
         a_top = self._attention(top_down.similarity_of_all(features, h))  # (B, B, h, w)
-        f_v = F.normalize(top_down.attended(features, a_top), dim=-1)  # (B, B, C)
+        f_v = F.normalize(self._rectified("z", top_down.attended(features, a_top)), dim=-1)  # (B, B, C)
         distances = losses.distance(f_v, F.normalize(h, dim=-1)[None])  # (B, B)
         own = torch.arange(len(f_a), device=f_a.device)
         return losses.correspondence_of_all(distances, self.settings.distance_temperature), a_top[own, own]
 
-    def see(self, frames: Tensor | None, features: Tensor | None) -> Tensor:
-        """What the visual network says of the frames (B, C, h, w); `features` themselves where it has seen them."""
-        if features is not None:
-            return features
-        assert frames is not None  # a batch has one or the other
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.half_networks):
-            return self.vision(frames).float()
-
-    def _hear(self, sounds: Tensor) -> Tensor:
-        with torch.autocast(sounds.device.type, torch.bfloat16, enabled=self.half_networks):
-            return self.audio(sounds).float()
-
     def _h(self, f_a: Tensor) -> Tensor:
-        return self.to_h(F.relu(f_a) if self.settings.correspondence == "as_coded" else f_a)
+        return self.to_h(self._rectified("f_a", f_a))
 
     def _attention(self, similarity: Tensor) -> Tensor:
-        if self.settings.correspondence != "own_attention":
-            similarity = F.relu(similarity)  # [29]
-        return top_down.attention(similarity, self.settings.temperature)
+        return top_down.attention(self._rectified("cosine", similarity), self.settings.temperature)
+
+    def _rectified(self, what: Rectifiable, values: Tensor) -> Tensor:
+        chosen = self.settings.rectified
+        return (
+            F.relu(values)
+            if what in (RECTIFIED[self.settings.correspondence] if chosen is None else chosen)
+            else values
+        )

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model.system import System
 from pipeline.foundation import shards
 from pipeline.foundation.batches import Clips, Folders
-from pipeline.foundation.checkpoints import System
 from pipeline.foundation.engines import SCRATCH
 from pipeline.foundation.manifest import Clip, Manifest, Rejection
 from pipeline.foundation.probe_sounds import SILENCE, noise_for, probes_of

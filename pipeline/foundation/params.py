@@ -10,14 +10,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from model.systems import SYSTEMS
 from pipeline.foundation.errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
 STRIDE = 16  # of every visual network: a frame of S pixels has S / 16 cells a side (Sec. 3.2)
+
+
+def _registered(name: str) -> str:
+    if name not in SYSTEMS:
+        raise ValueError
+    return name
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -41,6 +48,7 @@ ProtocolName = Literal[  # model/protocols.py; docs/evaluation.md
     "best_fixed_on_test",
 ]
 Features = Literal["logmel", "vectors", "soundnet", "yamnet_scores", "yamnet_embedding"]
+SystemName = Annotated[str, AfterValidator(_registered), Field(json_schema_extra={"enum": list(SYSTEMS)})]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -155,9 +163,10 @@ class Listen(Group):
 class Train(Group):
     """The system and how it is trained (Sec. 3.2, 3.3, 4.2)."""
 
-    system: Literal["usol"]
+    system: SystemName
     correspondence: Literal["own_attention", "as_written", "as_coded"]
-    vision: Literal["small", "mobilenet_v2"]
+    rectified: list[Literal["cosine", "z", "f_a"]] | None
+    vision: Literal["small", "mobilenet_v2", "vgg16", "resnet18", "squeezenet"]
     vision_layer: Literal["features.13", "features.17"] | None
     vision_weights: str | None
     freeze_vision: bool
@@ -167,7 +176,7 @@ class Train(Group):
     t_share: Annotated[float, Field(gt=0, lt=1)] | None
     temperature: Positive
     distance_temperature: Positive
-    augment: Literal["none", "flips", "strong"]
+    augment: Literal["none", "flips", "strong", "as_coded", "as_coded_map_follows"]
     init: str | None
     epochs: Natural
     batch: Annotated[int, Field(ge=2)]
@@ -416,11 +425,13 @@ def _of_train(train: Train) -> Iterator[str]:
     if train.init is not None and Path(os.path.normpath(train.init)).parts[:2] == ("data", "model"):
         yield f"train.init: got {train.init}, which the stage train replaces; accepted: a copy of it elsewhere"
     weights, layer = train.vision_weights, train.vision_layer
-    if train.vision == "mobilenet_v2" and (layer is None or (weights is None) == (train.init is None)):
+    has_layer = train.vision == "mobilenet_v2"
+    if train.vision != "small" and ((layer is not None) != has_layer or (weights is None) == (train.init is None)):
         accepted = "a weights file" if train.init is None else "null, as init brings the weights"
+        layers = "features.13 or features.17" if has_layer else "null"
         yield (
             f"train.vision_weights, train.vision_layer: got {weights} and {layer}; "
-            f"accepted with vision mobilenet_v2: {accepted}, and features.13 or features.17"
+            f"accepted with vision {train.vision}: {accepted}, and {layers}"
         )
     if train.vision == "small" and (weights or layer or train.freeze_vision):
         yield (

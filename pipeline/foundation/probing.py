@@ -11,7 +11,8 @@ from model.localization import ciou
 from model.protocols import adaptive_bound, upper_median
 from model.upsampling import linear
 from pipeline.foundation.heat import Shown
-from pipeline.foundation.scores import CHUNK, Map, Values, truth_of
+from pipeline.foundation.scores import CHUNK, Map, Values
+from pipeline.foundation.truth import truth_of
 
 SOUNDS = {"silence": "silence", "noise": "noise", "wrong_sound": "wrong"}
 Figures = dict[str, Any]

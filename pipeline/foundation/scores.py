@@ -10,9 +10,9 @@ from model import localization as loc
 from model.baselines import centre_map, oracle_map
 from model.extended import confidence
 from model.protocols import FITTED, FIXED_THRESHOLDS, PROTOCOLS, Protocol, fixed
-from model.truth import Corners, consensus_map
 from model.upsampling import SIZE, Upsampling
 from pipeline.foundation.manifest import Box
+from pipeline.foundation.truth import truth_of
 
 CHUNK = 32  # clips at a time: masks and truth of 224 x 224 take a megabyte a clip; the scores do not depend on it
 HEARING = ("method", "wrong_sound")
@@ -234,15 +234,6 @@ def fitted_thresholds(protocols: Sequence[str], here: Material, val: Material | 
     chosen_on = dict(zip(FITTED, (val, here), strict=True))
     found = {name: best_thresholds(chosen_on[name]) for name in FITTED if name in protocols and chosen_on[name]}  # type: ignore[arg-type]
     return {name: thresholds for name, thresholds in found.items() if thresholds is not None}
-
-
-def truth_of(boxes: Iterable[Box]) -> Map | None:
-    """The consensus map of what sounds in a clip; None where nothing that sounds is boxed."""
-    annotators: dict[str, list[Corners]] = {}
-    for box in boxes:
-        if box.sounding:
-            annotators.setdefault(box.annotator, []).append((box.x0, box.y0, box.x1, box.y1))
-    return consensus_map(list(annotators.values())) if annotators else None
 
 
 def mean_truth(boxes: Iterable[list[Box]]) -> Map | None:

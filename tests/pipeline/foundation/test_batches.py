@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pipeline.foundation import shards
-from pipeline.foundation.batches import Augmentation, Clips, Folders
+from pipeline.foundation.batches import Annotations, Augmentation, Clips, Folders
+from pipeline.foundation.manifest import Box, Clip, Manifest
 
 N, SIDE, CELLS = 7, 64, 4
 IDS = [f"c{i}" for i in range(N)]
@@ -146,3 +147,91 @@ def test_statistics_of_the_sounds(clips):
     assert clips.sound_statistics() == pytest.approx((every.mean(), every.std()), rel=1e-6)
     assert clips.sound_size == 64
     assert clips.unit == 0.5
+
+
+def told(uses: set[str]) -> Annotations:
+    split = Manifest(
+        tuple(Clip(clip_id, media=f"{clip_id}.mp4", label="ab"[i % 2]) for i, clip_id in enumerate(IDS)),
+        (
+            Box("c0", "", 0, 0, 0.25, 0.125, "a", sounding=True),  # the first of four cells across, half of it
+            Box("c1", "", 0, 0, 1, 1, "b", sounding=False),
+            Box("c2", "", 0.5, 0.5, 1, 1, "a", sounding=True),
+        ),
+    )
+    return Annotations.of(split, split, uses)
+
+
+def test_nobody_is_told_of_boxes_and_labels_who_does_not_ask(folders):
+    batch = Clips(IDS, folders, torch.device("cpu"), told(set())).batch(IDS)
+    assert (batch.boxes, batch.labels) == (None, None)
+
+
+def test_boxes_come_as_shares_of_cells_for_the_clips_that_have_any_round_what_sounds(folders):
+    clips = Clips(IDS, folders, torch.device("cpu"), told({"boxes"}))
+    assert clips.clip_ids == ["c0", "c2"]
+    boxes = clips.batch(["c0", "c2"]).boxes
+    assert boxes[0].nonzero().tolist() == [[0, 0]]
+    assert boxes[0, 0, 0] == 0.5
+    assert boxes[1].tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+
+
+def test_boxes_are_mirrored_and_shifted_as_the_frame_is(folders):
+    clips = Clips(IDS, folders, torch.device("cpu"), told({"boxes"}))
+    for epoch in range(8):
+        batch = clips.batch(["c2"], augmentation=Augmentation("strong", 0, epoch))
+        plain = clips.batch(["c2"])
+        marked = {float(value) for value in plain.bottom_up[plain.boxes > 0]}
+        assert {float(value) for value in batch.bottom_up[batch.boxes > 0]} == marked
+
+
+def test_labels_are_numbered_as_those_of_the_clips_to_train_on(folders):
+    clips = Clips(IDS, folders, torch.device("cpu"), told({"labels"}))
+    assert clips.n_labels == 2
+    assert clips.batch(["c1", "c4", "c0"]).labels.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["as_coded", "as_coded_map_follows"])
+def test_the_authors_flips_leave_the_map_behind_unless_told_otherwise(kind):
+    """Half of the frames are upside down and half mirrored; a grey of four corners tells, whatever its colour."""
+    corners = np.zeros((32, 32, 3), np.uint8)
+    corners[:16, :16], corners[:16, 16:], corners[16:, :16], corners[16:, 16:] = 20, 60, 100, 140
+    maps = np.arange(8, dtype=np.float32).reshape(2, 2, 2)  # the bottom-up map, and one that is annotated
+    seen = set()
+    for i in range(40):
+        frame, moved, _, colour = Augmentation(kind, 0, 0)(f"clip {i}", corners, maps, np.zeros(3, np.float32))
+        four = frame[::16, ::16].astype(int).sum(axis=2)
+        flips = [
+            (down, right)
+            for down in (1, -1)
+            for right in (1, -1)
+            if (four[::down, ::right].argsort(axis=None) == np.arange(4)).all()
+        ]
+        ((down, right),) = flips
+        seen.add((down, right))
+        assert (moved[1] == maps[1, ::down, ::right]).all()
+        assert (moved[0] == (maps[0] if kind == "as_coded" else maps[0, ::down, ::right])).all()
+        assert colour.tolist() == [[1, 0]] * 3
+    assert len(seen) == 4
+
+
+def test_the_authors_jitter_greys_half_and_turns_hues():
+    red = np.zeros((32, 32, 3), np.uint8) + np.array([200, 40, 40], np.uint8)
+    drawn = [
+        Augmentation("as_coded", 0, 0)(f"clip {i}", red, np.zeros((1, 2, 2), np.float32), np.zeros(1))[0][0, 0]
+        for i in range(60)
+    ]
+    grey = [pixel for pixel in drawn if pixel.max() - pixel.min() <= 2]
+    coloured = [pixel for pixel in drawn if pixel.max() - pixel.min() > 2]
+    assert 15 < len(grey) < 45
+    assert {int(pixel.argmax()) for pixel in coloured} == {0, 1, 2}
+    again = Augmentation("as_coded", 0, 0)("clip 3", red, np.zeros((1, 2, 2), np.float32), np.zeros(1))[0]
+    assert (again[0, 0] == drawn[3]).all()
+
+
+def test_the_authors_leave_sounds_alone(clips):
+    batch = clips.batch(["c0", "c1"], augmentation=Augmentation("as_coded", 0, 0), negatives_of=["c2", "c3"])
+    plain = clips.batch(["c0", "c1"], negatives_of=["c2", "c3"])
+    assert torch.equal(batch.sounds, plain.sounds)
+    assert torch.equal(batch.negative_sounds, plain.negative_sounds)
+    assert torch.equal(batch.bottom_up, plain.bottom_up)
+    assert not torch.equal(batch.frames, plain.frames)

@@ -5,11 +5,16 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from model.networks.resnet18 import ResNet18
+from model.networks.squeezenet import SqueezeNet
+from model.networks.vgg16 import VGG16
+from model.vision import MobileNetV2
 from pipeline.foundation import checkpoints
-from pipeline.foundation.checkpoints import Card
+from pipeline.foundation.checkpoints import Card, Known
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Train
 from tests.samples import ROOT
+from tests.weights import random_weights
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def card(settings: Train) -> Card:
 
 def test_a_system_is_loaded_as_it_was_saved(settings, card, tmp_path):
     torch.manual_seed(0)
-    system = checkpoints.new_system(settings, 64, (-40.7, 10.6), card.unit).eval()
+    system = checkpoints.new_system(settings, Known(64, (-40.7, 10.6), card.unit)).eval()
     checkpoints.save(tmp_path, system, card)
     loaded, read_card = checkpoints.load(tmp_path)
     assert read_card == card
@@ -34,7 +39,7 @@ def test_a_system_is_loaded_as_it_was_saved(settings, card, tmp_path):
 
 
 def test_the_same_system_gives_the_same_bytes(settings, card, tmp_path):
-    system = checkpoints.new_system(settings, 64, (0, 1), 0)
+    system = checkpoints.new_system(settings, Known(64, (0, 1), 0))
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         checkpoints.save(tmp_path / name, system, card)
@@ -71,6 +76,14 @@ class Evil:
         ({"a": Evil()}, "holds no plain tensors"),
         ({"features.0.0.weight": torch.zeros(1)}, r"no MobileNetV2 \(features.0.0: shape \(1,\)"),
         ({"a": torch.zeros(1)}, r"no MobileNetV2 \(no tensor features.0.0.weight\)"),
+        (
+            MobileNetV2("features.13", "same").state_dict() | {"a": torch.zeros(1)},
+            r"no MobileNetV2 \(a tensor that .*: a\)",
+        ),
+        (
+            {n: torch.zeros_like(t) for n, t in MobileNetV2("features.13", "same").state_dict().items()},
+            r"no MobileNetV2 \(dead features: 100.0 % of them are zero\)",
+        ),
     ],
 )
 def test_a_weights_file_that_is_none_is_told_by_name(settings, tmp_path, content, told, capsys):
@@ -92,7 +105,7 @@ def test_a_run_without_init_is_named_and_told_as_before_there_was_one(settings):
 
 def test_a_checkpoint_that_was_made_before_there_was_init_is_read(settings, card, tmp_path):
     made_before = {key: value for key, value in card.train.items() if key != "init"}
-    system = checkpoints.new_system(settings, 64, (0, 1), 0)
+    system = checkpoints.new_system(settings, Known(64, (0, 1), 0))
     checkpoints.save(tmp_path, system, dataclasses.replace(card, train=made_before))
     assert checkpoints.load(tmp_path)[1] == card
 
@@ -101,7 +114,7 @@ def test_init_is_named_by_its_content_and_not_by_its_place(settings, card, tmp_p
     def named(folder: str) -> str:
         return checkpoints.without_places(settings.model_copy(update={"init": str(tmp_path / folder)}))["init"]
 
-    system = checkpoints.new_system(settings, 64, (0, 1), 0)
+    system = checkpoints.new_system(settings, Known(64, (0, 1), 0))
     for folder, unit in (("a", 0.0), ("b", 0.0), ("c", 0.5)):
         (tmp_path / folder).mkdir()
         checkpoints.save(tmp_path / folder, system, dataclasses.replace(card, unit=unit))
@@ -114,13 +127,15 @@ def test_init_is_named_by_its_content_and_not_by_its_place(settings, card, tmp_p
 def init(settings, card, tmp_path) -> Train:
     """Settings that begin with a checkpoint."""
     torch.manual_seed(0)
-    checkpoints.save(tmp_path, checkpoints.new_system(settings, 64, (-40.5, 10.6), card.unit), card)
+    checkpoints.save(tmp_path, checkpoints.new_system(settings, Known(64, (-40.5, 10.6), card.unit)), card)
     return settings.model_copy(update={"init": str(tmp_path)})
 
 
 def test_a_begun_system_has_the_weights_and_the_run_s_own_settings(init, tmp_path):
     loaded, _ = checkpoints.load(tmp_path)
-    begun = checkpoints.begun_system(init.model_copy(update={"alpha": 3.0, "temperature": 0.5}), 64, 0.25)
+    begun = checkpoints.begun_system(
+        init.model_copy(update={"alpha": 3.0, "temperature": 0.5}), Known(64, (0, 1), 0.25)
+    )
     assert all(
         torch.equal(a, b) for a, b in zip(begun.state_dict().values(), loaded.state_dict().values(), strict=True)
     )
@@ -141,12 +156,12 @@ def test_a_begun_system_has_the_weights_and_the_run_s_own_settings(init, tmp_pat
 )
 def test_a_checkpoint_of_another_network_is_told_by_the_keys_that_differ(init, changes, told):
     with pytest.raises(UserError, match=told):
-        checkpoints.begun_system(init.model_copy(update=changes), 64, 0)
+        checkpoints.begun_system(init.model_copy(update=changes), Known(64, (0, 1), 0))
 
 
 def test_a_checkpoint_that_hears_something_else_is_told(init):
     with pytest.raises(UserError, match="hears 64 mel bands, and data/sounds has 80; name a checkpoint"):
-        checkpoints.begun_system(init, 80, 0)
+        checkpoints.begun_system(init, Known(80, (0, 1), 0))
 
 
 @pytest.mark.parametrize("changes", [{"vision": "mobilenet_v2"}, {"correspondence": "as_coded"}])
@@ -158,10 +173,57 @@ def test_a_checkpoint_whose_two_files_disagree_is_told(init, tmp_path, changes):
         card["train"]["vision_layer"] = "features.13"
     (tmp_path / "model.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match=r"no readable checkpoint \(Error.*; name the folder of another one in train.i"):
-        checkpoints.begun_system(init, 64, 0)
+        checkpoints.begun_system(init, Known(64, (0, 1), 0))
 
 
 def test_a_card_says_nothing_of_when_or_where(card):
     assert {field.name for field in dataclasses.fields(card)} == {
-        *("train", "padding", "sound_size", "unit", "n_clips", "device", "precision")
+        *("train", "padding", "sound_size", "unit", "n_clips", "device", "precision", "n_labels", "front_end")
     }
+
+
+@pytest.mark.parametrize(("name", "kind"), [("vgg16", VGG16), ("resnet18", ResNet18), ("squeezenet", SqueezeNet)])
+@pytest.mark.parametrize("audio", ["small", "resnet18"])
+def test_a_system_with_other_networks_is_loaded_as_it_was_saved(settings, card, tmp_path, name, kind, audio):
+    torch.save(random_weights(kind()), tmp_path / "weights.pth")
+    changes = {"vision": name, "vision_weights": str(tmp_path / "weights.pth"), "freeze_vision": True, "audio": audio}
+    chosen = settings.model_copy(update=changes)
+    system = checkpoints.new_system(chosen, Known(64, (-40, 10), card.unit)).eval()
+    assert not any(p.requires_grad for p in system.vision.parameters())
+    named = dataclasses.replace(card, train=checkpoints.without_places(chosen), front_end={"features": "logmel"})
+    checkpoints.save(tmp_path, system, named)
+    loaded, read_card = checkpoints.load(tmp_path)
+    assert read_card.front_end == {"features": "logmel"}
+    frames, sounds, maps = torch.rand(2, 3, 64, 64), torch.randn(2, 64, 50), torch.rand(2, 4, 4)
+    with torch.inference_mode():
+        assert torch.equal(loaded.heat(frames, sounds, maps), system.heat(frames, sounds, maps))
+
+
+def test_a_file_of_another_network_is_told_by_name(settings, tmp_path):
+    torch.save(random_weights(SqueezeNet()), tmp_path / "weights.pth")
+    for name, told in (("vgg16", "VGG16"), ("resnet18", "ResNet18")):
+        chosen = settings.model_copy(update={"vision": name, "vision_weights": str(tmp_path / "weights.pth")})
+        with pytest.raises(UserError, match=rf"train.vision_weights: .*weights.pth is no {told} \(no tensor "):
+            checkpoints.pretrained(chosen)
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        (
+            {"features": "yamnet_scores", "weights": "b" * 99, "sample_rate": 22_050},
+            "features logmel, weights None, and",
+        ),
+        (
+            {"features": "logmel", "weights": None, "sample_rate": 16_000},
+            "sample_rate 22050, and data/sounds has sample_",
+        ),
+    ],
+)
+def test_a_checkpoint_that_heard_through_another_front_end_is_told(init, tmp_path, card, ours, told):
+    theirs = {"features": "logmel", "weights": None, "sample_rate": 22_050}
+    checkpoints.save(tmp_path, checkpoints.load(tmp_path)[0], dataclasses.replace(card, front_end=theirs))
+    with pytest.raises(UserError, match=f"train.init: .* was trained on sounds of {told}"):
+        checkpoints.begun_system(init, Known(64, (0, 1), 0, front_end=ours))
+    checkpoints.begun_system(init, Known(64, (0, 1), 0, front_end=theirs | {"seconds": 9}))
+    checkpoints.begun_system(init, Known(64, (0, 1), 0))
