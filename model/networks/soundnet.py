@@ -89,7 +89,8 @@ def tensors_of(weights: Mapping[str, Any]) -> dict[str, Tensor]:
     if any(isinstance(value, Mapping) for value in weights.values()):
         return _of_nested(weights)
     renamed = {}
-    for name, tensor in weights.items():
+    for name, values in weights.items():
+        tensor = torch.as_tensor(values)
         # conv1.0.weight, conv1.1.running_mean, conv8.0.weight; or conv1.weight, batchnorm1.running_mean
         new = re.sub(r"^(conv[1-7])\.0\.", r"\1.", name)
         new = re.sub(r"^(?:conv([1-7])\.1|batchnorm([1-7]))\.", lambda m: f"norm{m[1] or m[2]}.", new)

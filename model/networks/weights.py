@@ -1,6 +1,7 @@
 """What a file of weights must be before a network takes it: every tensor and no stranger, numbers, living features."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ COUNTER = "num_batches_tracked"  # of a batch norm: how many batches it has seen
 MOST_DEAD = 0.99  # of the features: more zeros than this say that the file is no trained network
 
 
-def fit(network: nn.Module, weights: Mapping[str, Tensor], beyond: Sequence[str] = ()) -> None:
+def fit(network: nn.Module, weights: Mapping[str, Any], beyond: Sequence[str] = ()) -> None:
     """Put a state dict into a network, whose names it must have.
 
     weights: float tensors of any precision by name; batch norms' counters are not looked at.
@@ -26,6 +27,8 @@ def fit(network: nn.Module, weights: Mapping[str, Tensor], beyond: Sequence[str]
         raise ValueError(f"a tensor that it does not have: {listed(extra)}")
     for name in names:
         theirs, ours = weights[name], wanted[name]
+        if not isinstance(theirs, Tensor):
+            raise ValueError(f"{name}: is no tensor")
         if theirs.shape != ours.shape:
             raise ValueError(f"{name}: shape {tuple(theirs.shape)}, expected {tuple(ours.shape)}")
         if not theirs.is_floating_point() or not bool(torch.isfinite(theirs).all()):

@@ -1,4 +1,4 @@
-"""Files of weights, read without running anything that one may hold: safetensors, what torch.save wrote, npy.
+"""Files of weights, read without running anything that one may hold: safetensors, what torch.save wrote, npy, HDF5.
 
 An npy file of nested arrays is a pickle; it is read by an unpickler that knows arrays and plain containers alone.
 """
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import h5py
 import numpy as np
 import torch
 from safetensors import SafetensorError
@@ -17,7 +18,8 @@ from pipeline.foundation.errors import UserError
 
 
 def read(path: Path, place: str) -> dict[str, Any]:
-    """The tensors of a file by name; of an npy file arrays, nested in dicts as they are there.
+    """The tensors of a file by name; of an npy file arrays, nested in dicts as they are there; of HDF5 arrays
+    by their paths.
 
     place: what messages call the file. Raises UserError where it is missing, damaged, or holds anything else.
     """
@@ -29,6 +31,8 @@ def read(path: Path, place: str) -> dict[str, Any]:
         if path.suffix == ".npy":
             with path.open("rb") as file:
                 weights: object = _arrays_of(file)
+        elif path.suffix == ".h5":
+            weights = _datasets_of(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
@@ -37,6 +41,18 @@ def read(path: Path, place: str) -> dict[str, Any]:
     if not isinstance(weights, dict) or not _is_plain(weights):
         raise UserError(f"{place} is no state dict: a mapping of names to tensors is accepted")
     return weights
+
+
+def _datasets_of(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def keep(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = np.asarray(item[()])
+
+    with h5py.File(path, "r", locking=False) as file:
+        file.visititems(keep)
+    return found
 
 
 def _is_plain(weights: object) -> bool:

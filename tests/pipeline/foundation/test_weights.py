@@ -1,5 +1,6 @@
 import pickle
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,9 @@ def test_every_kind_of_file_gives_its_tensors(tmp_path):
     save_file(tensors, tmp_path / "w.safetensors")
     torch.save(tensors, tmp_path / "w.pth")
     save_npy(tmp_path / "w.npy", {"layer": {"a": tensors["a"].numpy()}})
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["layer/a:0"] = tensors["a"].numpy()
+    assert (weights.read(tmp_path / "w.h5", "x")["layer/a:0"] == tensors["a"].numpy()).all()
     for name in ("w.safetensors", "w.pth"):
         read = weights.read(tmp_path / name, "x")
         assert sorted(read) == ["a", "b"]
@@ -61,7 +65,7 @@ def test_an_npy_file_of_anything_but_arrays_is_refused_and_runs_nothing(tmp_path
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["w.npy", "w.pth", "w.safetensors"])
+@pytest.mark.parametrize("name", ["w.npy", "w.pth", "w.safetensors", "w.h5"])
 def test_a_damaged_or_missing_file_is_told(tmp_path, name):
     with pytest.raises(UserError, match="^the place does not exist; put the file there, or name another"):
         weights.read(tmp_path / name, "the place")
