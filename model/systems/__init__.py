@@ -2,4 +2,5 @@
 
 SYSTEMS = {  # name in params.yaml -> module and class; importing this alone imports no torch
     "usol": "model.systems.usol:Usol",
+    "guided": "model.systems.guided:Guided",
 }

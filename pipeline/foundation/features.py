@@ -25,12 +25,13 @@ def are_kept(settings: Train) -> bool:
 def kept_features(network: Network, frames: Path, runtime: Runtime, device: torch.device) -> Path:
     """The folder of shards with `features` (n, C, h, w) float32 of every frame, made where it is not there yet."""
     network = network.cpu().eval()
-    padding = getattr(network, "padding", None)
+    # What a MobileNetV2's numbers do not say of it; other networks are told by the names of theirs.
+    kind = [getattr(network, name, None) for name in ("padding", "depths")]
     numbers = hashlib.blake2b(save_tensors(network.state_dict())).hexdigest()
     pieces = []
     for path in shards.shard_paths(frames):
         shard = shards.Shard(path)
-        mark = shards.fingerprint("features", VERSION, padding, numbers, device.type, shard.checksum)
+        mark = shards.fingerprint("features", VERSION, *kind, numbers, device.type, shard.checksum)
         pieces.append(Piece(path.name, mark, len(shard.clip_ids), features_shard, (path, network, device)))
     alone = runtime if device.type == "cpu" else runtime.model_copy(update={"workers": 1})
     folders = finish("features", pieces, alone)

@@ -167,7 +167,7 @@ class Train(Group):
     correspondence: Literal["own_attention", "as_written", "as_coded"]
     rectified: list[Literal["cosine", "z", "f_a"]] | None
     vision: Literal["small", "mobilenet_v2", "vgg16", "resnet18", "squeezenet"]
-    vision_layer: Literal["features.13", "features.17"] | None
+    vision_layer: Literal["features.13", "features.17", "features.13+features.17"] | None
     vision_weights: str | None
     freeze_vision: bool
     audio: Literal["small", "resnet18", "vectors"]
@@ -190,6 +190,7 @@ class Evaluate(Group):
 
     split: Literal["train", "val", "test"]
     protocols: Annotated[list[ProtocolName], Field(min_length=1)]
+    vote: Literal["none", "regions"]
     bootstrap: Count
     overlays: Natural
 
@@ -428,7 +429,7 @@ def _of_train(train: Train) -> Iterator[str]:
     has_layer = train.vision == "mobilenet_v2"
     if train.vision != "small" and ((layer is not None) != has_layer or (weights is None) == (train.init is None)):
         accepted = "a weights file" if train.init is None else "null, as init brings the weights"
-        layers = "features.13 or features.17" if has_layer else "null"
+        layers = "features.13, features.17 or both, joined by +" if has_layer else "null"
         yield (
             f"train.vision_weights, train.vision_layer: got {weights} and {layer}; "
             f"accepted with vision {train.vision}: {accepted}, and {layers}"
