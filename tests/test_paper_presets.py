@@ -16,7 +16,7 @@ FEW = {
     "worlds": {"default": TINY["worlds"]["default"]},
     "source": {"name": "folder", "root": "data/worlds/default", "watch": "data/worlds/default", "train_clips": None},
     "extract": {"shard_clips": 4, "seconds": 10, "frame_size": 64},
-    "train": {"epochs": 2, "batch": 6},
+    "train": {"epochs": 1, "batch": 6},
     "evaluate": {"bootstrap": 20, "overlays": 1},
 }
 

@@ -27,7 +27,14 @@ from pipeline.foundation.params import Train
 from pipeline.foundation.shards import fingerprint
 
 FILES = ("model.safetensors", "model.json")
-NETWORKS = ("system", "correspondence", "vision", "vision_layer", "audio")  # keys of train that say what is computed
+NETWORKS = (
+    "system",
+    "correspondence",
+    "rectified",
+    "vision",
+    "vision_layer",
+    "audio",
+)  # keys of train that say what is computed
 # Keys that train did not always have, and the value that stands for what was done before. Left out where they have it:
 # what was trained before keeps its name in scratch.
 LATER_KEYS: dict[str, object] = {"init": None, "rectified": None}

@@ -4,6 +4,7 @@ An npy file of nested arrays is a pickle; it is read by an unpickler that knows 
 """
 
 import pickle
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -66,6 +67,21 @@ def _is_plain(weights: object) -> bool:
     return True
 
 
+# What a head or a pickle that was cut or altered may raise beside UnpicklingError, EOFError and ValueError.
+DAMAGED = (
+    tokenize.TokenError,
+    SyntaxError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    SystemError,
+    TypeError,
+)
+
+
 class _ArraysAlone(pickle.Unpickler):
     """Reads arrays, dicts, lists, numbers and texts; whatever else a pickle asks for ends it."""
 
@@ -85,10 +101,16 @@ class _ArraysAlone(pickle.Unpickler):
 
 def _arrays_of(file: BinaryIO) -> object:
     """What np.save wrote of a dict: an array of one object, pickled."""
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
-    if shape != () or dtype != np.dtype(object):
-        raise ValueError(f"an array of shape {shape}, not a dict of arrays")
-    # Python 2 wrote it, whose texts are bytes: latin1 keeps them as they are.
-    return _ArraysAlone(file, encoding="latin1").load().item()
+    try:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        if shape != () or dtype != np.dtype(object):
+            raise ValueError(f"an array of shape {shape}, not a dict of arrays")
+        # Python 2 wrote it, whose texts are bytes: latin1 keeps them as they are.
+        holder = _ArraysAlone(file, encoding="latin1").load()
+    except DAMAGED as error:
+        raise ValueError(f"damaged: {error}") from error
+    if not isinstance(holder, np.ndarray) or holder.shape != ():
+        raise ValueError("not the array of one object that its head announces")
+    return holder.item()

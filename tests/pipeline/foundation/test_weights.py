@@ -1,9 +1,12 @@
 import pickle
+import warnings
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from pipeline.foundation import weights
@@ -86,3 +89,20 @@ def test_code_hidden_in_a_pth_file_does_not_run(tmp_path, capsys):
     with pytest.raises(UserError, match="holds no plain tensors"):
         weights.read(tmp_path / "w.pth", "the place")
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # numpy's own, as it gives up
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_an_npy_file_with_a_byte_changed_or_cut_off_ends_in_arrays_or_in_one_line(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("npy") / "w.npy"
+    save_npy(path, {"conv1": {"weights": np.ones((2, 1, 1, 3), np.float32)}})
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2, len(content) - 2]))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            weights.read(path, "x")
+        except UserError as error:
+            assert "\n" not in str(error)
