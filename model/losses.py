@@ -9,6 +9,7 @@ from torch import Tensor
 
 EPSILON = 1e-12  # under the root of a squared distance
 CERTAIN = 1 - 1e-6  # attention above it counts as this much: the logarithm of Eq. 11 stays finite
+NOTHING = 1e-30  # attention below it counts as this much: so does the logarithm of attention itself
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -65,4 +66,31 @@ def salient_share(bottom_up: Tensor, share: float) -> Tensor:
 
 def inconspicuous(attention: Tensor, salient: Tensor) -> Tensor:
     """Eq. 11: - sum over cells of (1 - I) log(1 - A_top): attention on what nothing proposed. The batch's mean."""
-    return -(torch.log1p(-attention.clamp(max=CERTAIN)) * ~salient).sum(dim=(-2, -1)).mean()
+    return forbidden(attention, ~salient)
+
+
+def forbidden(attention: Tensor, target: Tensor) -> Tensor:
+    """- sum over cells of target log(1 - A). The batch's mean; shapes as in `cross_entropy`."""
+    return -(torch.log1p(-attention.clamp(max=CERTAIN)) * target).sum(dim=(-2, -1)).mean()
+
+
+def cross_entropy(attention: Tensor, target: Tensor) -> Tensor:
+    """- sum over cells of target log(A), which asks for attention and forbids none. The batch's mean.
+
+    attention: (B, h, w), each map sums to 1. target: (B, h, w) in [0, 1], of any sum.
+    """
+    return -(torch.log(attention.clamp(min=NOTHING)) * target).sum(dim=(-2, -1)).mean()
+
+
+def soft_label(attention: Tensor, bottom_up: Tensor) -> Tensor:
+    """Eq. 8: the cross entropy of A_top with A_bottom as a soft label, in each cell; their sum, and the batch's mean.
+
+    attention: (B, h, w), each map sums to 1. bottom_up: (B, h, w) in [0, 1]. As the cells cannot all be 1, the least
+    value is not 0. Sec. 3.3 and 4.4 call Eq. 8 soft and Eq. 9 hard, Sec. 4.3 the reverse: the equations decide.
+    """
+    return cross_entropy(attention, bottom_up) + forbidden(attention, 1 - bottom_up)
+
+
+def hard_label(attention: Tensor, salient: Tensor) -> Tensor:
+    """Eq. 9: the same with I of Eq. 10 in the place of A_bottom."""
+    return soft_label(attention, salient.to(attention.dtype))

@@ -26,6 +26,7 @@ class System(nn.Module):
 
     settings_class: ClassVar[type]
     uses: ClassVar[frozenset[str]] = frozenset()  # of "boxes" and "labels"
+    hears_vectors: ClassVar[bool] = False  # only vectors: the class scores of a network that was trained elsewhere
     is_fitted: ClassVar[bool] = False  # by `fit`, in place of `loss`
     begins_with: ClassVar[str | None] = None  # the system whose trained networks it takes where no weights are given
 

@@ -56,6 +56,7 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
     """
     device = device_of(runtime.device)
     run = Run(settings, device, precision_of(settings.precision, device))
+    checkpoints.can_hear(settings)
     features = None
     if settings.epochs and are_kept(settings):
         features = kept_features(checkpoints.frozen_network(settings), frames, runtime, device)
@@ -67,9 +68,10 @@ def train(settings: Train, frames: Path, sounds: Path, bottom_up: Path, runtime:
         for split in (train_split, manifest.read(SOURCE / "val"))
     )
     if settings.epochs and len(clips.clip_ids) < 2:
+        told = f" with {' and '.join(sorted(uses))}, which {settings.system} is told" if uses else ""
         raise UserError(
-            f"{SOURCE / 'train'}: {len(clips.clip_ids)} usable clips to train on, and a system needs 2 to tell sounds "
-            "apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
+            f"{SOURCE / 'train'}: {len(clips.clip_ids)} usable clips to train on{told}, and a system needs 2 to tell "
+            "sounds apart; see data/rejected/rejected.csv, or lower source.val_share and source.test_share"
         )
     finished = SCRATCH / "train" / run.fingerprint(clips, val)
     first = None

@@ -11,6 +11,8 @@ own_attention  the departure that learns to listen from a few hundred clips. Its
                divided by `distance_temperature` before their softmax. (3) Negatives are all other sounds and all other
                frames of the batch. (4) Each pair has its own attention: to the letter, f_v carries the positive sound's
                attention into the negative pair, and can be told from the negative sound without looking at anything.
+
+Three forms of L_att (`loss`): negative is Eq. 11; soft and hard are the cross entropies of Eq. 8 and 9 (Table 4).
 """
 
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ class Settings:
     """What a training run may choose (Sec. 4.2); `unit` comes with the maps (`bottom_up.count_unit`)."""
 
     correspondence: Literal["own_attention", "as_written", "as_coded"]
+    loss: Literal["negative", "soft", "hard"]
     alpha: float
     t: float | None
     t_share: float | None
@@ -66,7 +69,7 @@ class Usol(System):
         return top_down.similarity(self.see(frames, features), self._h(self.hear(sounds)))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Eq. 12 as `loss`, and its two terms; `salient` is the share of cells that Eq. 10 marks."""
+        """Eq. 12 as `loss`, and its two terms; `salient` is the share of cells that Eq. 10 marks, if it marks any."""
         features = self.see(batch.frames, batch.features)  # (B, C, h, w)
         f_a = self.hear(batch.sounds)  # (B, D)
         if batch.negative_sounds is None:
@@ -74,12 +77,21 @@ class Usol(System):
         else:
             l_av, a_top = self._triplet(features, f_a, self.hear(batch.negative_sounds))
         salient = self.salient(batch.bottom_up)
-        l_att = losses.inconspicuous(a_top, salient)
+        l_att = self._guidance(a_top, batch.bottom_up, salient)
         total = l_av + self.settings.alpha * l_att  # Eq. 12
-        return {"loss": total, "correspondence": l_av, "attention": l_att, "salient": salient.float().mean()}
+        marked = {} if salient is None else {"salient": salient.float().mean()}
+        return {"loss": total, "correspondence": l_av, "attention": l_att, **marked}
 
-    def salient(self, bottom_up: Tensor) -> Tensor:
-        """Eq. 10."""
+    def _guidance(self, a_top: Tensor, bottom_up: Tensor, salient: Tensor | None) -> Tensor:
+        """L_att."""
+        if salient is None:
+            return losses.soft_label(a_top, bottom_up)
+        return (losses.hard_label if self.settings.loss == "hard" else losses.inconspicuous)(a_top, salient)
+
+    def salient(self, bottom_up: Tensor) -> Tensor | None:
+        """Eq. 10; Eq. 8 marks no cells."""
+        if self.settings.loss == "soft":
+            return None
         t, t_share = self.settings.t, self.settings.t_share
         if t is not None:
             return losses.salient(bottom_up, t, self.settings.unit)

@@ -56,7 +56,7 @@ class Annotations:
         if "boxes" in uses:
             boxes = {clip: of for clip, of in split.boxes_of().items() if any(box.sounding for box in of)}
         if "labels" in uses:
-            number = {label: i for i, label in enumerate(sorted({clip.label for clip in train.clips}))}
+            number = {label: i for i, label in enumerate(sorted({clip.label for clip in train.clips if clip.label}))}
             numbers = {clip.clip_id: number[clip.label] for clip in split.clips if clip.label in number}
             n_labels = len(number)
         return cls(boxes, numbers, n_labels)

@@ -26,7 +26,7 @@ FILES = ("model.safetensors", "model.json")
 NETWORKS = ("system", "correspondence", "vision", "vision_layer", "audio")  # keys of train that say what is computed
 # Keys that train did not always have, and the value that stands for what was done before. Left out where they have it:
 # what was trained before keeps its name in scratch.
-LATER_KEYS: dict[str, object] = {"init": None}
+LATER_KEYS: dict[str, object] = {"init": None, "loss": "negative"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,15 @@ def system_class(name: str) -> type[System]:
     """The class that the registry has for a name of `train.system`."""
     module, _, class_name = SYSTEMS[name].partition(":")
     return getattr(import_module(module), class_name)
+
+
+def can_hear(settings: Train) -> None:
+    """Raise UserError where the system needs sounds of another kind than the settings bring."""
+    if system_class(settings.system).hears_vectors and settings.audio != "vectors":
+        raise UserError(
+            f"params.yaml: train.system, train.audio: {settings.system} takes its classes from vectors of class "
+            f"scores, and audio {settings.audio} has none; set audio: vectors, or another system"
+        )
 
 
 def new_system(settings: Train, known: Known) -> System:

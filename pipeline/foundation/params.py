@@ -167,6 +167,7 @@ class Train(Group):
     vision_weights: str | None
     freeze_vision: bool
     audio: Literal["small", "vectors"]
+    loss: Literal["negative", "soft", "hard"]
     alpha: Annotated[float, Field(ge=0)]
     t: Annotated[float, Field(ge=0)] | None
     t_share: Annotated[float, Field(gt=0, lt=1)] | None

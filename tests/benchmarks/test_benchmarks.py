@@ -8,11 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import clips, costs, extract, grid, plain, results, scaling, usage
+from benchmarks import clips, costs, extract, grid, plain, results, scaling, systems, usage
 from benchmarks import pipeline as whole
 from benchmarks import shards as stored
 from benchmarks.project import Project
 from benchmarks.usage import Usage
+from pipeline.commands.cell import Table
+from pipeline.foundation.params import load
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
 
@@ -155,3 +157,20 @@ def test_costs_are_starts_and_clips_added_up():
     sizes = dict.fromkeys(costs.HANDS, 1e5)
     assert costs.disk(sizes, [10_000])[-2] == {"GB on disk": "all that is made", "10,000 clips": pytest.approx(5)}
     assert costs.network(sizes, [10_000])[0]["10,000 clips"] == pytest.approx(14)
+
+
+def test_a_system_is_trained_on_the_project_s_data_and_nothing_is_left_there(prepared):
+    params = load(overrides={"train": {"system": "lvs", "epochs": 1}})
+    before = prepared.bytes_of(".")
+    row = systems.measured(prepared.folder, params)
+    assert (row["system"], row["epochs"]) == ("lvs", 1)
+    assert row["CPU s"] > 0
+    assert row["wall s"] > 0
+    assert prepared.bytes_of(".") == before
+
+
+def test_cells_that_are_trained_alike_are_measured_once(prepared):
+    cells = {"usol": {}, "scored": {"evaluate": {"split": "val"}}, "lvs": {"train": {"system": "lvs"}}}
+    found = systems.trainings(Table("systems", [0, 1], cells), seed=3)
+    assert list(found) == ["usol", "lvs"]
+    assert [params.train.seed for params in found.values()] == [3, 3]

@@ -86,6 +86,40 @@ def test_eq11_is_finite_for_one_hot_and_uniform_attention(cell, is_salient):
     assert torch.isfinite(one_hot.grad).all()
 
 
+def test_eq8_by_hand():
+    attention = torch.tensor([[[0.7, 0.2, 0.1]]])
+    bottom_up = torch.tensor([[[1.0, 0.25, 0.0]]])
+    expected = -(math.log(0.7) + 0.25 * math.log(0.2) + 0.75 * math.log(0.8) + math.log(0.9))
+    assert losses.soft_label(attention, bottom_up).item() == pytest.approx(expected)
+
+
+def test_eq9_by_hand():
+    attention = torch.tensor([[[0.7, 0.2, 0.1]], [[0.5, 0.25, 0.25]]])
+    salient = torch.tensor([[[True, False, False]], [[True, True, False]]])
+    first = -(math.log(0.7) + math.log(0.8) + math.log(0.9))
+    second = -(math.log(0.5) + math.log(0.25) + math.log(0.75))
+    assert losses.hard_label(attention, salient).item() == pytest.approx((first + second) / 2)
+
+
+def test_the_target_s_cross_entropy_by_hand():
+    attention = torch.tensor([[[0.7, 0.2, 0.1]]])
+    assert losses.cross_entropy(attention, torch.tensor([[[1.0, 0.5, 0.0]]])).item() == pytest.approx(
+        -(math.log(0.7) + 0.5 * math.log(0.2))
+    )
+
+
+@given(st.integers(0, 8), st.integers(0, 8))
+def test_eq8_and_its_gradient_are_finite_where_attention_is_one_hot(cell, thing):
+    attention = torch.zeros(1, 3, 3)
+    attention.view(-1)[cell] = 1
+    target = torch.zeros(1, 3, 3)
+    target.view(-1)[thing] = 1
+    loss = losses.soft_label(attention.requires_grad_(), target)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(attention.grad).all()
+
+
 def test_gradients():
     generator = torch.Generator().manual_seed(0)
 
@@ -98,3 +132,7 @@ def test_gradients():
     assert torch.autograd.gradcheck(losses.correspondence_as_coded, (randoms(4), randoms(4)))
     assert torch.autograd.gradcheck(lambda d: losses.correspondence_of_all(d, 0.3), (randoms(4, 4),))
     assert torch.autograd.gradcheck(lambda a: losses.inconspicuous(a * 0.9, salient), (randoms(2, 3, 3),))
+    assert torch.autograd.gradcheck(lambda a: losses.hard_label(0.05 + a * 0.9, salient), (randoms(2, 3, 3),))
+    target = randoms(2, 3, 3)
+    assert torch.autograd.gradcheck(lambda a: losses.cross_entropy(0.05 + a * 0.9, target), (randoms(2, 3, 3),))
+    assert torch.autograd.gradcheck(lambda a, b: losses.soft_label(0.05 + a * 0.9, b), (randoms(2, 3, 3), target))

@@ -14,10 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model.systems import SYSTEMS
 from model.vision import MobileNetV2
 from pipeline import evaluate, train
-from pipeline.foundation import checkpoints, shards
-from pipeline.foundation.batches import Folders
+from pipeline.foundation import checkpoints, manifest, shards
+from pipeline.foundation.batches import Clips, Folders
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.features import kept_features
 from pipeline.foundation.params import load
@@ -82,6 +83,23 @@ def test_a_finished_run_is_reused_and_another_setting_is_another_run(prepared):
 def test_every_form_of_the_loss_learns_where_to_look(prepared, correspondence):
     rows = curve(run(correspondence=correspondence, alpha=1, temperature=0.1, epochs=8, augment="none", lr=1e-3))
     assert rows[-1]["attention"] < 0.7 * rows[0]["attention"]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_trains_from_shards_and_is_read_again(prepared, name):
+    if checkpoints.system_class(name).hears_vectors:
+        with pytest.raises(UserError, match=f"train.audio: {name} takes its classes from vectors"):
+            run(system=name, epochs=1)
+        return
+    system, card = checkpoints.load(run(system=name, epochs=1))
+    assert card.train["system"] == name
+    split = manifest.read(train.SOURCE / "test")
+    clips = Clips(
+        [c.clip_id for c in split.clips], Folders(train.FRAMES, train.SOUNDS, train.BOTTOM_UP), torch.device("cpu")
+    )
+    batch = clips.batch(clips.clip_ids)
+    with torch.no_grad():
+        assert system.heat(batch.frames, batch.sounds, batch.bottom_up).shape == batch.bottom_up.shape
 
 
 def test_own_attention_tells_a_dozen_sounds_apart(prepared):
@@ -303,6 +321,15 @@ def test_fewer_than_two_clips_are_told(prepared, monkeypatch):
     listing.write_text("".join(listing.read_text().splitlines(keepends=True)[:2]))
     with pytest.raises(UserError, match="1 usable clips to train on, and a system needs 2"):
         run(epochs=1)
+
+
+def test_clips_without_what_a_system_is_told_are_not_trained_on(prepared):
+    boxes = prepared.folder / "data/source/train/boxes.csv"
+    header, *lines = boxes.read_text().splitlines(keepends=True)
+    first = lines[0].partition(",")[0]
+    boxes.write_text(header + "".join(line for line in lines if line.startswith(f"{first},")))
+    with pytest.raises(UserError, match="1 usable clips to train on with boxes, which attention_supervised is told"):
+        run(system="attention_supervised", epochs=1)
 
 
 def test_without_val_the_curve_has_no_val(prepared):

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 from model.batch import Batch
 from model.systems.usol import Settings, Usol
 
-SETTINGS = Settings("as_written", alpha=0.1, t=0.02, t_share=None, temperature=1, distance_temperature=1, unit=1 / 200)
+SETTINGS = Settings(
+    correspondence="as_written",
+    loss="negative",
+    alpha=0.1,
+    t=0.02,
+    t_share=None,
+    temperature=1,
+    distance_temperature=1,
+    unit=1 / 200,
+)
 
 
 class Given(nn.Module):
@@ -108,6 +117,21 @@ def test_features_stand_in_for_frames():
 def test_alpha_0_leaves_the_correspondence_alone():
     terms = system("as_written", alpha=0.0).loss(batch())
     assert terms["loss"] == terms["correspondence"]
+
+
+@pytest.mark.parametrize("loss", ["soft", "hard"])
+def test_eq8_and_eq9_take_the_place_of_eq11(loss):
+    usol, b = system("as_written", loss=loss), batch()
+    expected = 0
+    for i in range(3):
+        a = torch.softmax(F.relu(F.cosine_similarity(b.frames[i].flatten(1).T, usol.to_h(b.sounds[i])[None])), dim=0)
+        counts = torch.round(b.bottom_up[i].flatten() * 200)
+        target = b.bottom_up[i].flatten() if loss == "soft" else (counts > 4).float()
+        expected -= (target * torch.log(a) + (1 - target) * torch.log(1 - a)).sum() / 3
+    terms = usol.loss(b)
+    assert terms["attention"].item() == pytest.approx(expected.item(), abs=1e-4)
+    assert ("salient" in terms) == (loss == "hard")
+    assert (usol.salient(b.bottom_up) is None) == (loss == "soft")
 
 
 def test_t_share_marks_that_share():

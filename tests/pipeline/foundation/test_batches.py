@@ -188,3 +188,10 @@ def test_labels_are_numbered_as_those_of_the_clips_to_train_on(folders):
     clips = Clips(IDS, folders, torch.device("cpu"), told({"labels"}))
     assert clips.n_labels == 2
     assert clips.batch(["c1", "c4", "c0"]).labels.tolist() == [1, 0, 0]
+
+
+def test_a_clip_without_a_label_is_not_among_those_that_have_one(folders):
+    split = Manifest((Clip("c0", media="c0.mp4", label="a"), Clip("c1", media="c1.mp4")), ())
+    clips = Clips(IDS, folders, torch.device("cpu"), Annotations.of(split, split, {"labels"}))
+    assert clips.clip_ids == ["c0"]
+    assert clips.n_labels == 1
