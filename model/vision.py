@@ -5,6 +5,7 @@ normalises its input itself.
 """
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from model.network import Network
 
-Layer = Literal["features.13", "features.17"]
+Layer = Literal["features.13", "features.17", "features.13+features.17"]
 Padding = Literal["same", "symmetric"]
 
 
@@ -46,6 +47,7 @@ class MobileNetV2(Network):
 
     features.13: 96 channels, the last block at stride 16. features.17: 320 channels; the stride of features.14 is left
     out and the depthwise convolutions after it are dilated by 2, so that each still sees what it was trained to see.
+    features.13+features.17: the channels of both, 416; `begins` says where each one's begin.
 
     padding: `same` pads strided convolutions by 0 before and 1 after, as TensorFlow trained them, and takes 2 x - 1;
     `symmetric` pads by 1 on both sides and normalises by ImageNet's mean and deviation, as torchvision does.
@@ -58,8 +60,9 @@ class MobileNetV2(Network):
     def __init__(self, layer: Layer, padding: Padding) -> None:
         super().__init__()
         self.padding = padding
-        last = int(layer.removeprefix("features."))
+        self.depths = [int(name.removeprefix("features.")) for name in layer.split("+")]
         blocks: list[nn.Module] = [_Convolution(3, 32, 3, padding, stride=2)]
+        widths = [32]
         n_in, stride_so_far, dilation = 32, 2, 1
         for expansion, n_out, repeats, stride in self.BLOCKS:
             for i in range(repeats):
@@ -70,8 +73,10 @@ class MobileNetV2(Network):
                 stride_so_far *= s
                 blocks.append(_InvertedResidual(n_in, n_out, expansion, padding, s, dilation))
                 n_in, dilation = n_out, max(dilation, after)
-        self.features = nn.ModuleList(blocks[: last + 1])
-        self.channels = 96 if layer == "features.13" else 320
+                widths.append(n_out)
+        self.features = nn.ModuleList(blocks[: self.depths[-1] + 1])
+        ends = list(accumulate(widths[depth] for depth in self.depths))
+        self.channels, self.begins = ends[-1], (0, *ends[:-1])
         symmetric = padding == "symmetric"
         mean, deviation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if symmetric else ((0.5,) * 3, (0.5,) * 3)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -80,9 +85,12 @@ class MobileNetV2(Network):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, C, S / 16, S / 16)."""
         x = (frames - self.mean) / self.deviation
-        for block in self.features:
+        kept = []
+        for depth, block in enumerate(self.features):
             x = block(x)
-        return x
+            if depth in self.depths:
+                kept.append(x)
+        return torch.cat(kept, dim=1)
 
     @classmethod
     def from_weights(cls, layer: Layer, weights: Mapping[str, Tensor]) -> "MobileNetV2":

@@ -1,15 +1,16 @@
 """Stage `evaluate`: checkpoint -> metrics, scores per clip, plots, overlays.
 
-Every figure comes from the raw maps, which are stored in data/heat. Each frame is also shown with sounds that it does
-not make: a system that goes by sight alone scores the same with them. Baselines are scored beside the system, on the
-same clips. What is chosen (thresholds) is chosen on val.
+Every figure comes from the raw maps, which are stored in data/heat. With `vote: regions` the boxes of a search vote on
+them before they are scored (model/voting.py); probes and overlays show them raw. Each frame is also shown with sounds
+that it does not make: a system that goes by sight alone scores the same with them. Baselines are scored beside the
+system, on the same clips. What is chosen (thresholds) is chosen on val.
 """
 
 import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,13 @@ from pipeline.foundation.randomness import fraction
 from pipeline.foundation.scores import Material, Scores, fitted_thresholds, mean_truth
 from pipeline.foundation.scores import score as score_maps
 from pipeline.foundation.stages import stage
+from pipeline.foundation.voters import Voters
 
 log = logging.getLogger(__name__)
 
 SOURCE, REJECTED, MODEL = Path("data/source"), Path("data/rejected"), Path("data/model")
 FRAMES, SOUNDS, BOTTOM_UP = Path("data/frames"), Path("data/sounds"), Path("data/bottom_up")
+REGIONS = Path("data/regions")
 HEAT, METRICS, OVERLAYS = Path("data/heat"), Path("data/metrics"), Path("data/overlays")
 CLIP_COLUMNS = ("clip_id", "group", "protocol", "ciou", "ciou_wrong_sound", "label", "hard", "area")  # then baselines
 MORE_COLUMNS = ("size", "mask_area", "iou_mask", "negative", "confidence")  # after them
@@ -47,7 +50,8 @@ Map = NDArray[np.float32]
 def main() -> None:
     with stage("evaluate") as params:
         settings = params.evaluate
-        seen = look(settings, MODEL, Folders(FRAMES, SOUNDS, BOTTOM_UP), params.runtime)
+        folders = Folders(FRAMES, SOUNDS, BOTTOM_UP, regions=REGIONS / params.attend.proposer)
+        seen = look(settings, MODEL, folders, params.runtime)
         beside = {"val": seen.val} if seen.val is not None and seen.val is not seen.shown else {}
         heat.write({"": seen.shown, **beside}, FRAMES, HEAT)
         scores = score(settings, seen)
@@ -68,6 +72,7 @@ class Seen:
     shown: Shown
     val: Shown | None
     frames: Path
+    voting: Path | None  # the regions that vote on the maps
     mean_bottom_up: Map | None  # (h, w) over the usable clips of train; None where there is none
     seed: int
     system: str
@@ -83,7 +88,7 @@ def look(settings: Evaluate, model: Path, folders: Folders, runtime: Runtime) ->
     if are_kept(train):
         assert isinstance(system.vision, MobileNetV2)  # params.yaml lets nothing else be frozen
         features = kept_features(system.vision, folders.frames, runtime, device)
-        folders = Folders(folders.frames, folders.sounds, folders.bottom_up, features)
+        folders = replace(folders, features=features)
     system = system.to(device)
     split = manifest.read(SOURCE / settings.split)
     shown = heat.show(system, split, folders, device, "evaluate")
@@ -95,7 +100,8 @@ def look(settings: Evaluate, model: Path, folders: Folders, runtime: Runtime) ->
     val = shown if settings.split == "val" else heat.show(system, manifest.read(SOURCE / "val"), folders, device, "val")
     precision = "bfloat16" if system.half_networks else "float32"
     mean = mean_bottom_up(folders.bottom_up)
-    return Seen(shown, val, folders.frames, mean, train.seed, train.system, device.type, precision)
+    voting = folders.regions if settings.vote == "regions" else None
+    return Seen(shown, val, folders.frames, voting, mean, train.seed, train.system, device.type, precision)
 
 
 def mean_bottom_up(folder: Path) -> Map | None:
@@ -113,12 +119,12 @@ def score(settings: Evaluate, seen: Seen) -> Scores:
     prior = mean_truth(manifest.read(SOURCE / "train").boxes_of().values())
     learned = {"prior": prior, "mean_bottom_up": seen.mean_bottom_up}
     priors = {name: map_ for name, map_ in learned.items() if map_ is not None}
-    here = _material(seen.shown, settings.split, priors)
-    val = _material(seen.val, "val", priors) if seen.val else None
+    here = _material(seen, seen.shown, settings.split, priors)
+    val = _material(seen, seen.val, "val", priors) if seen.val else None
     return score_maps(settings.protocols, here, fitted_thresholds(settings.protocols, here, val))
 
 
-def _material(shown: Shown, split: str, priors: dict[str, Map]) -> Material:
+def _material(seen: Seen, shown: Shown, split: str, priors: dict[str, Map]) -> Material:
     boxes = shown.split.boxes_of()
     path = SOURCE / split / "masks.h5"
     masks = shards.Shard(path) if path.exists() else None
@@ -129,7 +135,8 @@ def _material(shown: Shown, split: str, priors: dict[str, Map]) -> Material:
         return masks.read(clip_id, "mask") if masks and clip_id in with_mask else None
 
     of_clips = [boxes[clip.clip_id] for clip in shown.clips]
-    return Material(shown.maps["right"], shown.maps["wrong"], shown.bottom_up, of_clips, priors, mask_of)
+    voters = Voters.of(shown.clips, seen.voting, seen.frames) if seen.voting else None
+    return Material(shown.maps["right"], shown.maps["wrong"], shown.bottom_up, of_clips, priors, mask_of, voters)
 
 
 def known_of(clips: list[Clip]) -> Known:
@@ -157,6 +164,8 @@ def write_figures(settings: Evaluate, seen: Seen, scores: Scores, out: Path) -> 
         "seed": seen.seed,
         "device": seen.device,
         "precision": seen.precision,
+        "vote": "none" if seen.voting is None else "regions",
+        "regions": None if seen.voting is None else seen.voting.name,
     }
     of_protocols = {name: _of_protocol(name, settings.split, scores) for name in scores.ciou}
     of_scores = {"protocols": of_protocols, **figures(scores, known, settings.bootstrap)}

@@ -146,7 +146,10 @@ def _fit(system: System, clips: Clips) -> list[Terms]:
         return (clips.batch(clip_ids) for clip_ids in clips.in_turn(FIT_BATCH))
 
     with torch.no_grad():
-        system.eval().fit(batches)
+        try:
+            system.eval().fit(batches)
+        except ValueError as error:
+            raise UserError(f"{SOURCE / 'train'}: {error}; train on other clips, or with other networks") from error
     return []
 
 
@@ -270,7 +273,9 @@ def _save_whole(content: dict[str, object], path: Path) -> None:
 def summary(finished: Path, settings: Train) -> str:
     """One line on a finished run."""
     card = json.loads((finished / "model.json").read_text())
-    trained = f"{card['train']['system']} on {card['n_clips']} clips, {card['train']['epochs']} epochs"
+    system, epochs = card["train"]["system"], f"{card['train']['epochs']} epochs"
+    is_fitted = checkpoints.system_class(system).is_fitted
+    trained = f"{system} on {card['n_clips']} clips, {'solved' if is_fitted else epochs}"
     if settings.init is None:
         return trained
     return f"{trained}, from {settings.init}" if settings.epochs else f"{settings.init} as it is: {trained}"

@@ -86,7 +86,8 @@ GRAPH = {
     "evaluate": (
         ["evaluate"],
         [
-            *("data/bottom_up", "data/frames", "data/model", "data/rejected/leaks.csv", "data/sounds"),
+            *("data/bottom_up", "data/frames", "data/model", "data/regions/${attend.proposer}"),
+            *("data/rejected/leaks.csv", "data/sounds"),
             *("data/source/${evaluate.split}", "data/source/leaks.csv", "data/source/train", "data/source/val"),
         ],
         [

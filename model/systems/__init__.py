@@ -8,4 +8,5 @@ SYSTEMS = {  # name in params.yaml -> module and class; importing this alone imp
     "cam": "model.systems.cam:Cam",
     "cam_pseudo": "model.systems.cam_pseudo:CamPseudo",
     "ez_vsl": "model.systems.ez_vsl:EzVsl",
+    "guided": "model.systems.guided:Guided",
 }

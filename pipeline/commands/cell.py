@@ -81,9 +81,10 @@ def run(table_name: str, cell: str) -> None:
         for seed in table.seeds:
             params = table.params(cell, seed)
             maps = SCRATCH / "cells" / table_name / cell / "bottom_up"
-            attend.attend(params.attend, attend.REGIONS / params.attend.proposer, maps, params.runtime)
+            regions = attend.REGIONS / params.attend.proposer
+            attend.attend(params.attend, regions, maps, params.runtime)
             model = train.train(params.train, train.FRAMES, train.SOUNDS, maps, params.runtime)
-            folders = Folders(evaluate.FRAMES, evaluate.SOUNDS, maps)
+            folders = Folders(evaluate.FRAMES, evaluate.SOUNDS, maps, regions=regions)
             seen = evaluate.look(params.evaluate, model, folders, params.runtime)
             scores = evaluate.score(params.evaluate, seen)
             evaluate.write_figures(params.evaluate, seen, scores, CELLS / table_name / cell / f"seed-{seed}")

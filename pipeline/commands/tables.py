@@ -27,6 +27,9 @@ NAMES = {
     "prior": "mean of the train boxes",
     "oracle": "oracle (the best possible)",
     "mean_bottom_up": "mean of the train bottom-up maps",
+    "centre_voted": "centred disc, voted",
+    "bottom_up_voted": "bottom-up map alone, voted",
+    "other_boxes": "method, voted by another clip's boxes",
 }
 RESAMPLES = 2000
 
@@ -55,7 +58,8 @@ def _main_tables() -> str:
     figures = last_evaluation()
     lines = [
         f"{figures['system']}, seed {figures['seed']}, on {figures['n']} clips of {figures['split']} "
-        f"({figures['n_annotated']} with boxes, {figures['n_missing']} rejected); 95 % intervals in brackets"
+        f"({figures['n_annotated']} with boxes, {figures['n_missing']} rejected){_voting(figures)}; 95 % intervals in "
+        "brackets"
     ]
     for protocol in figures["method"]:
         lines.append("")
@@ -66,6 +70,10 @@ def _main_tables() -> str:
     made = ("metrics/eval.json", "metrics/clips.csv", "metrics/success.csv", "overlays/", "heat/", "model/")
     lines += ["", "written: " + ", ".join(f"data/{name}" for name in made)]
     return "\n".join(lines)
+
+
+def _voting(figures: dict[str, Any]) -> str:
+    return "" if figures["regions"] is None else f"; regions of {figures['regions']} vote on the maps"
 
 
 def _protocol_table(figures: dict[str, Any], protocol: str) -> str:

@@ -29,12 +29,13 @@ CELL = 16  # pixels a side: annotated boxes are drawn as finely as the frame bef
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the shards of each kind lie; features where a frozen network's are kept."""
+    """Where the shards of each kind lie; features where a frozen network's are kept, regions where any vote."""
 
     frames: Path
     sounds: Path
     bottom_up: Path
     features: Path | None = None
+    regions: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ def kept_features(network: MobileNetV2, frames: Path, runtime: Runtime, device: 
     pieces = []
     for path in shards.shard_paths(frames):
         shard = shards.Shard(path)
-        mark = shards.fingerprint("features", VERSION, network.padding, numbers, device.type, shard.checksum)
+        mark = shards.fingerprint(
+            "features", VERSION, network.padding, network.depths, numbers, device.type, shard.checksum
+        )
         pieces.append(Piece(path.name, mark, len(shard.clip_ids), features_shard, (path, network, device)))
     alone = runtime if device.type == "cpu" else runtime.model_copy(update={"workers": 1})
     folders = finish("features", pieces, alone)

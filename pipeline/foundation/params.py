@@ -163,7 +163,7 @@ class Train(Group):
     system: SystemName
     correspondence: Literal["own_attention", "as_written", "as_coded"]
     vision: Literal["small", "mobilenet_v2"]
-    vision_layer: Literal["features.13", "features.17"] | None
+    vision_layer: Literal["features.13", "features.17", "features.13+features.17"] | None
     vision_weights: str | None
     freeze_vision: bool
     audio: Literal["small", "vectors"]
@@ -187,6 +187,7 @@ class Evaluate(Group):
 
     split: Literal["train", "val", "test"]
     protocols: Annotated[list[ProtocolName], Field(min_length=1)]
+    vote: Literal["none", "regions"]
     bootstrap: Count
     overlays: Natural
 
@@ -408,7 +409,7 @@ def _of_train(train: Train) -> Iterator[str]:
         accepted = "a weights file" if train.init is None else "null, as init brings the weights"
         yield (
             f"train.vision_weights, train.vision_layer: got {weights} and {layer}; "
-            f"accepted with vision mobilenet_v2: {accepted}, and features.13 or features.17"
+            f"accepted with vision mobilenet_v2: {accepted}, and features.13, features.17 or both, joined by +"
         )
     if train.vision == "small" and (weights or layer or train.freeze_vision):
         yield (

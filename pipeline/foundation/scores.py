@@ -13,9 +13,11 @@ from model.protocols import FITTED, FIXED_THRESHOLDS, PROTOCOLS, Protocol, fixed
 from model.upsampling import SIZE, Upsampling
 from pipeline.foundation.manifest import Box
 from pipeline.foundation.truth import truth_of
+from pipeline.foundation.voters import Voters
 
 CHUNK = 32  # clips at a time: masks and truth of 224 x 224 take a megabyte a clip; the scores do not depend on it
 HEARING = ("method", "wrong_sound")
+VOTED = ("centre_voted", "bottom_up_voted", "other_boxes")  # what votes are worth to what hears nothing, or elsewhere
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -29,6 +31,7 @@ class Material:
     method, wrong_sound: (n, h, w) a system's maps with the clips' own and with wrong sounds. bottom_up: (n, h', w').
     boxes:   of each clip. mask_of: the mask of the clip at a place, uint8 (224, 224), or None where it has none.
     priors:  maps (h, w) that are the same for all clips, learned from the training clips: baselines by name.
+    voters:  whose regions vote on the system's maps before they are scored; None: the maps are scored as they are.
     """
 
     method: Map
@@ -37,6 +40,7 @@ class Material:
     boxes: Sequence[list[Box]]
     priors: Mapping[str, Map] = field(default_factory=dict)
     mask_of: Callable[[int], NDArray[np.uint8] | None] = lambda place: None
+    voters: Voters | None = None
 
     @property
     def who(self) -> list[str]:
@@ -47,6 +51,7 @@ class Material:
             *(name for name in ("prior",) if name in self.priors),
             "oracle",
             *sorted({*self.priors} - {"prior"}),
+            *(VOTED if self.voters else ()),
         ]
 
 
@@ -145,6 +150,10 @@ class _Chunk:
             "oracle": oracle_map(truth),
             **{name: heat[None] for name, heat in same.items()},
         }
+        self._signed: tuple[str, ...] = HEARING  # whose maps are cosines; all others lie in [0, 1]
+        if material.voters:
+            self._raw |= _voted(material.voters, rows, self._raw)
+            self._signed = ()
         self._enlarged: dict[tuple[Upsampling, str], Map] = {}
 
     def masks(self, protocol: Protocol, who: str) -> Mask:
@@ -152,8 +161,8 @@ class _Chunk:
         if who == "full":  # by definition, whatever a protocol makes of a constant map
             return np.ones(self.truth.shape, bool)
         maps = self.enlarged(protocol.upsampling, who)
-        if protocol.absolute and who not in HEARING:
-            maps = 2 * maps - 1  # in [0, 1], where systems' are cosines
+        if protocol.absolute and who not in self._signed:
+            maps = 2 * maps - 1
         if len(maps) == 1 and protocol.sees_truth:
             maps = np.broadcast_to(maps, self.truth.shape)
         return np.broadcast_to(protocol.rule(maps, self.truth), self.truth.shape)
@@ -163,6 +172,17 @@ class _Chunk:
         if key not in self._enlarged:
             self._enlarged[key] = upsampling(self._raw[who])
         return self._enlarged[key]
+
+
+def _voted(voters: Voters, rows: NDArray[np.intp], raw: Mapping[str, Map]) -> dict[str, Map]:
+    """What the votes make of the system's maps, and what they make of maps without a system or without their frame."""
+    centre = np.repeat(raw["centre"], len(rows), axis=0)
+    return {
+        **{name: voters.vote(rows, raw[name]) for name in HEARING},
+        "centre_voted": voters.vote(rows, centre),
+        "bottom_up_voted": voters.vote(rows, raw["bottom_up"]),
+        "other_boxes": voters.vote_of_others(rows, raw["method"]),
+    }
 
 
 def _score_boxes(found: Scores, chunk: _Chunk, known: Mask) -> None:

@@ -85,6 +85,17 @@ def test_mobilenet_equals_its_definition(layer, channels):
     assert network.padding == "symmetric"
 
 
+def test_two_depths_are_those_of_two_networks_side_by_side():
+    weights = torchvision_weights(17)
+    both = MobileNetV2.from_weights("features.13+features.17", weights).eval()
+    frames = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        alone = [MobileNetV2.from_weights(layer, weights).eval()(frames) for layer in ("features.13", "features.17")]
+        assert torch.equal(both(frames), torch.cat(alone, dim=1))
+    assert (both.channels, both.begins) == (416, (0, 96))
+    assert MobileNetV2("features.17", "same").begins == SmallVision.begins == (0,)
+
+
 def test_folded_weights_are_taken_for_tensorflow_s():
     folded = fold_batch_norms(torchvision_weights(13))
     network = MobileNetV2.from_weights("features.13", folded)

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from collections import Counter
 from typing import get_args
 
@@ -122,6 +123,51 @@ def test_evaluating_again_gives_the_same_bytes(trained):
     before = [trained.bytes_of(folder) for folder in folders]
     trained.stage("evaluate")
     assert [trained.bytes_of(folder) for folder in folders] == before
+
+
+def test_regions_vote_on_the_maps_beside_what_votes_are_worth_without_a_system(trained):
+    raw, probes = trained.bytes_of("data/heat"), metrics(trained)["probes"]
+    before = metrics(trained)
+    assert (before["vote"], before["regions"]) == ("none", None)
+    every = get_args(ProtocolName)
+    trained.set({"evaluate": {"vote": "regions", "protocols": list(every)}})
+    trained.stage("evaluate")
+    after = metrics(trained)
+    assert (after["vote"], after["regions"]) == ("regions", "selective_search")
+    assert set(after["baselines"]) - set(before["baselines"]) == {"centre_voted", "bottom_up_voted", "other_boxes"}
+    assert trained.bytes_of("data/heat") == raw
+    assert after["probes"] == probes
+    for name in ("centre", "full", "bottom_up", "prior", "oracle"):
+        assert after["baselines"][name]["adaptive"]["mean_ciou"] == before["baselines"][name]["adaptive"]["mean_ciou"]
+    for part in ("method", "wrong_sound"):
+        assert after[part]["adaptive"]["mean_ciou"] != before[part]["adaptive"]["mean_ciou"]
+    shown = trained.run("usol", "tables")
+    assert "; regions of selective_search vote on the maps; 95 % intervals in" in shown.stdout, shown.stderr
+    assert "method, voted by another clip's boxes" in shown.stdout
+    shown = trained.run("usol", "tables", "protocols")  # votes again on the stored maps
+    assert shown.returncode == 0, shown.stderr
+    for name in every:
+        rates = [of[name]["success_rate"] for of in (after["wrong_sound"], *after["baselines"].values())]
+        (row,) = (line for line in shown.stdout.splitlines() if line.startswith(f"{name} "))
+        assert row.split()[-len(rates) :] == [f"{rate:.3f}" for rate in rates]
+
+
+def test_a_clip_without_regions_cannot_be_voted_on(trained):
+    shutil.rmtree(trained.folder / "data/regions/selective_search")
+    (trained.folder / "data/regions/selective_search").mkdir()
+    trained.set({"evaluate": {"vote": "regions"}})
+    done = trained.run("python", "-m", "pipeline.evaluate")
+    assert done.returncode == 1
+    assert "data/regions/selective_search: no shards here" in done.stderr
+    shards.write_flat(
+        trained.folder / "data/regions/selective_search/shard-00000.h5",
+        "propose",
+        ["test-0000"],
+        {"box": [np.array([[0, 0, 8, 8]], np.int16)]},
+    )
+    done = trained.run("python", "-m", "pipeline.evaluate")
+    assert done.returncode == 1
+    assert "data/regions/selective_search: no regions of 5 clips, among them test-0001" in done.stderr
 
 
 def test_without_boxes_figures_are_null_and_the_pictures_are_made(trained):

@@ -1,5 +1,6 @@
 import csv
 import json
+import logging
 import math
 import shutil
 import signal
@@ -19,6 +20,7 @@ from pipeline import evaluate, train
 from pipeline.foundation import checkpoints, manifest, shards
 from pipeline.foundation.batches import Clips, Folders
 from pipeline.foundation.errors import UserError
+from pipeline.foundation.features import kept_features
 from pipeline.foundation.params import load
 from pipeline.foundation.shards import Shards
 
@@ -163,6 +165,44 @@ def test_a_frozen_network_that_is_augmented_is_not_kept(prepared, weights):
     }
     run(**network, augment="flips", epochs=1)
     assert not Path(".scratch/features").exists()
+
+
+def test_features_of_one_depth_are_not_taken_for_those_of_two(prepared):
+    deep = MobileNetV2("features.17", "same")
+    both = MobileNetV2("features.13+features.17", "same")
+    both.load_state_dict(deep.state_dict())  # the same numbers
+    runtime = load().runtime
+    folders = [kept_features(network, train.FRAMES, runtime, torch.device("cpu")) for network in (deep, both)]
+    shapes = [shards.Shards(folder).read("train-0000", "features").shape for folder in folders]
+    assert shapes == [(320, 4, 4), (416, 4, 4)]
+
+
+def test_a_system_that_is_solved_begins_with_a_trained_one_and_leaves_no_curve(prepared, caplog):
+    caplog.set_level(logging.INFO)
+    first = run(epochs=1)
+    made = run(epochs=1, system="guided")
+    assert [record.getMessage() for record in caplog.records] == ["train: guided begins with the networks of usol"]
+    assert curve(made) == []
+    assert "guided on 12 clips, solved" in train.summary(made, load().train)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (made, first))
+    networks = [name for name in theirs if name.startswith(("vision.", "audio."))]
+    assert all(torch.equal(ours[name], theirs[name]) for name in networks)
+    assert ours["filters"].shape == (96, 128)
+    assert ours["filters"].any()
+    content = (made / "model.safetensors").read_bytes()
+    shutil.rmtree(".scratch/train")
+    assert (run(epochs=1, system="guided") / "model.safetensors").read_bytes() == content
+
+
+def test_sounds_that_are_all_the_same_are_told(prepared):
+    listing = shards.Shards(train.SOUNDS)
+    for path in shards.shard_paths(train.SOUNDS):
+        clip_ids = shards.Shard(path).clip_ids
+        one = np.repeat(listing.read("train-0000", "logmel")[None], len(clip_ids), axis=0)
+        path.unlink()
+        shards.write(path, "listen", clip_ids, {"logmel": one})
+    with pytest.raises(UserError, match="data/source/train: to the networks all sounds are the same; train on other"):
+        run(epochs=1, system="guided")
 
 
 @pytest.fixture
