@@ -1,12 +1,10 @@
 """A detector as files: model.safetensors (its numbers) and model.json (all that it takes to build it again)."""
 
 import json
-import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
@@ -17,6 +15,7 @@ from model.vision import MobileNetV2, Padding
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.files import digest, write_whole
 from pipeline.foundation.params import Detector
+from pipeline.foundation.weights import read as read_weights
 
 FILES = ("model.safetensors", "model.json")
 COCO = "coco"  # detectors.NAME.weights: torchvision's own, downloaded
@@ -122,7 +121,7 @@ def _weights(settings: Detector, place: str) -> _Weights:
             ) from error
         return _Weights(tensors, known.meta["categories"][1:])
     path = Path(settings.weights)
-    tensors = read_weights(path, f"{place}.weights")
+    tensors = read_weights(path, f"{place}.weights: {path}")
     card = path.with_name("model.json")
     if path.name == "model.safetensors" and card.is_file():
         told = _card(card)
@@ -145,22 +144,6 @@ def _on_backbone(settings: Detector, place: str, weights: Tensors, classes: list
     model = detection.build("mobilenet_v2", len(classes), settings.frame_size, vision.padding)
     model.backbone.vision.load_state_dict(vision.state_dict())
     return Begun(model, classes, vision.padding, False)
-
-
-def read_weights(path: Path, place: str) -> Tensors:
-    """The tensors of a weights file; runs no code that a file may hold."""
-    if not path.is_file():
-        raise UserError(f"{place}: {path} does not exist; put the file there, or name another")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        what = _first_line(error)
-        raise UserError(f"{place}: {path} holds no plain tensors ({what}); bring the file anew") from error
-    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
-        raise UserError(f"{place}: {path} is no state dict: a mapping of names to tensors is accepted")
-    return weights
 
 
 def without_places(settings: Detector, place: str) -> dict[str, Any]:
