@@ -26,6 +26,7 @@ from model.system import Batches, System
 # All chosen on val of the pairs (docs/guided.md); the results are flat round them.
 RIDGE = 0.35  # lambda, of the largest eigenvalue of the sounds' scatter
 SHRINKAGE = 0.1  # rho, of the largest eigenvalue of Sigma
+ROUNDS = 1  # of step 4
 SHARPNESS = 2  # power of step 4
 FLOOR = 1e-3  # of a channel's deviation, so that a channel that is always the same divides nothing by nothing
 FULL_SCALE = 3.0  # deviations of a map that stand at 1
@@ -71,34 +72,38 @@ class Guided(System):
         return heard.sign() * heard.abs().sqrt()
 
     def fit(self, batches: Batches) -> None:
-        """Two passes over the clips: steps 1 to 3, and step 4 with its own; sums in float64.
+        """Two passes over the clips: steps 1 to 3, and step 4 and the rest; sums in float64.
 
         Raises ValueError where all sounds, or all cells, are the same.
         """
-        cells, sounds, first = _Moments(), _Moments(), _Moments()
+        cells, sounds, pooled = _Moments(), _Moments(), _Moments()
         for batch in batches():
             features, heard = self._seen_and_heard(batch)
             every = features.movedim(1, -1).flatten(0, 2)  # (B h w, C)
             cells.add(every, every)
             sounds.add(heard, heard)
-            first.add(heard, _pooled(features, batch.bottom_up.cpu().double()))
+            pooled.add(heard, _pooled(features, batch.bottom_up.cpu().double()))
         for what, moments in {"sounds": sounds, "cells of all frames": cells}.items():
             if moments.covariance().trace() <= ROUNDING * moments.mean_square:
                 raise ValueError(f"to the networks all {what} are the same")
         ends = (*self.vision.begins[1:], self.vision.channels)
-        depths = [slice(*ends_) for ends_ in zip(self.vision.begins, ends, strict=True)]
-        deepest = depths[-1]
-        filters = _filters(sounds, cells, first, deepest)
-        second = _Moments()
-        for batch in batches():
-            features, heard = self._seen_and_heard(batch)
-            found = torch.einsum("bc,bchw->bhw", (heard - sounds.mean_x) @ filters.T, features[:, deepest])
-            likely = _scaled(found) * _scaled(batch.bottom_up.cpu().double())
-            second.add(heard, _pooled(features, likely**SHARPNESS))
-        summed = torch.cat([_filters(sounds, cells, second, depth) for depth in depths])
-        self.filters.copy_(summed / (FULL_SCALE * len(depths)))
+        depths = [slice(*places) for places in zip(self.vision.begins, ends, strict=True)]
+        for _ in range(ROUNDS):
+            pooled = self._pooled_anew(batches, _filters(sounds, cells, pooled, depths[-1]), depths[-1], sounds.mean_x)
+        filters = torch.cat([_filters(sounds, cells, pooled, depth) for depth in depths])
+        self.filters.copy_(filters / (FULL_SCALE * len(depths)))
         self.mean_cell.copy_(cells.mean_x)
         self.mean_sound.copy_(sounds.mean_x)
+
+    def _pooled_anew(self, batches: Batches, filters: Tensor, depth: slice, mean_sound: Tensor) -> "_Moments":
+        """Step 4: all features pooled where the filters (C, D) of one depth find the clip's own sound."""
+        pooled = _Moments()
+        for batch in batches():
+            features, heard = self._seen_and_heard(batch)
+            found = torch.einsum("bc,bchw->bhw", (heard - mean_sound) @ filters.T, features[:, depth])
+            likely = _scaled(found) * _scaled(batch.bottom_up.cpu().double())
+            pooled.add(heard, _pooled(features, likely**SHARPNESS))
+        return pooled
 
     def _seen_and_heard(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (B, C, h, w) and sounds (B, D) in float64, on the processor: not every device has that."""
@@ -159,6 +164,6 @@ def _pooled(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def _scaled(maps: Tensor) -> Tensor:
-    """Maps (B, h, w) scaled to [0, 1], each by itself; a constant one is 0."""
+    """Maps (B, h, w) scaled to [0, 1], each by itself; 1 where it says the same of all cells."""
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return (maps - low) / torch.where(high > low, high - low, 1)
+    return torch.where(high > low, (maps - low) / torch.where(high > low, high - low, 1), 1)

@@ -28,7 +28,8 @@ def _table(last: dict[str, Any]) -> str:
     settings = load().evaluate.model_copy(update={"split": split, "protocols": list(get_args(ProtocolName))})
     of_run = (last[name] for name in ("seed", "system", "device", "precision"))
     mean = evaluate.mean_bottom_up(evaluate.BOTTOM_UP)
-    voting = None if last["regions"] is None else evaluate.REGIONS / last["regions"]
+    regions = last.get("regions")  # before there were votes eval.json said nothing of them
+    voting = None if regions is None else evaluate.REGIONS / regions
     scores = evaluate.score(settings, evaluate.Seen(shown, val, evaluate.FRAMES, voting, mean, *of_run))
     told = figures(scores, evaluate.known_of(shown.clips), settings.bootstrap)
     header = ["success rate", "method", "AUC", "empty", "full", "wrong sound", *(NAMES[b] for b in scores.baselines)]

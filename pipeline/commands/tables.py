@@ -73,7 +73,8 @@ def _main_tables() -> str:
 
 
 def _voting(figures: dict[str, Any]) -> str:
-    return "" if figures["regions"] is None else f"; regions of {figures['regions']} vote on the maps"
+    regions = figures.get("regions")  # before there were votes eval.json said nothing of them
+    return "" if regions is None else f"; regions of {regions} vote on the maps"
 
 
 def _protocol_table(figures: dict[str, Any], protocol: str) -> str:

@@ -35,7 +35,10 @@ def test_before_any_run_the_table_says_what_to_do(project):
         == "data/cells/controls/method/seed-0/clips.csv: not there yet; `make table NAME=controls` makes it\n"
     )
     done = project.run("usol", "tables", "best")
-    assert done.stderr == "tables/params.yaml: no table 'best'; accepted: controls, pairs, orders\n"
+    assert (
+        done.stderr
+        == "tables/params.yaml: no table 'best'; accepted: controls, pairs, orders, systems, systems_pairs, guided\n"
+    )
 
 
 @pytest.mark.slow
