@@ -3,9 +3,11 @@
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.network import Network
+from model.networks.resnet18 import WIDTHS, stages
 
 
 class SmallAudio(Network):
@@ -36,6 +38,33 @@ class SmallAudio(Network):
         x = self.layers(x[:, None])  # (B, 96, 4, T / 16)
         pooled = torch.cat([x.mean(dim=3), x.amax(dim=3)], dim=1)  # (B, 192, 4)
         return self.head(pooled.flatten(1))
+
+
+class LogMelResNet18(Network):
+    """ResNet-18 on a log-mel spectrogram as on a grey picture; maximum of its last map, as LVS and EZ-VSL take it.
+
+    Trained from nothing, with batch norms. Input (B, 64, T) decibels; output (B, 512). 11 170 240 parameters.
+    """
+
+    channels = WIDTHS[-1]
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: float = 0.0, deviation: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
+        self.conv1 = nn.Conv2d(1, WIDTHS[0], 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages(nn.BatchNorm2d, dilated=False)
+
+    def forward(self, logmel: Tensor) -> Tensor:
+        """(B, 64, T) -> (B, 512)."""
+        x = ((logmel - self.mean) / self.deviation)[:, None]
+        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))  # (B, 64, 16, T / 4)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (B, 512, 2, T / 32)
+        return x.amax(dim=(2, 3))
 
 
 class GivenVector(Network):

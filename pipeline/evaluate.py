@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from model.localization import THRESHOLDS, success_curve
 from model.protocols import FITTED, PROTOCOLS
 from model.truth import size_class
-from model.vision import MobileNetV2
 from pipeline.foundation import checkpoints, heat, leaks, manifest, pictures, probing, shards
 from pipeline.foundation.batches import Folders
 from pipeline.foundation.devices import device_of
@@ -86,7 +85,6 @@ def look(settings: Evaluate, model: Path, folders: Folders, runtime: Runtime) ->
     system, card = checkpoints.load(model)
     train = Train.model_validate(card.train)
     if are_kept(train):
-        assert isinstance(system.vision, MobileNetV2)  # params.yaml lets nothing else be frozen
         features = kept_features(system.vision, folders.frames, runtime, device)
         folders = replace(folders, features=features)
     system = system.to(device)

@@ -120,7 +120,7 @@ def _give_on(settings: Train, clips: Clips, folder: Path) -> None:
 def _known(settings: Train, clips: Clips) -> Known:
     """What a system must know of the clips that it is trained on; only a new one is told of the sounds' statistics."""
     statistics = clips.sound_statistics() if settings.init is None and settings.epochs else (0.0, 1.0)
-    return Known(clips.sound_size, statistics, clips.unit, clips.n_labels)
+    return Known(clips.sound_size, statistics, clips.unit, clips.n_labels, clips.front_end)
 
 
 def _begins_with(settings: Train) -> str | None:
@@ -164,6 +164,7 @@ def _leave(run: Run, system: System, clips: Clips, rows: list[Terms], folder: Pa
         run.device.type,
         run.precision,
         clips.n_labels,
+        clips.front_end,
     )
     checkpoints.save(folder, system, card)
     columns = rows[0] if rows else ("epoch", "loss", "val_loss")

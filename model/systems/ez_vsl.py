@@ -24,11 +24,11 @@ ALPHA = 0.4  # weight of the audiovisual map beside the object prior (Sec. 3.4)
 class Settings:
     """freeze_vision: whether the visual network is as it was pre-trained.
 
-    temperature: of the cross entropies; theirs is .03.
+    distance_temperature: of the cross entropies; theirs is .03.
     """
 
     freeze_vision: bool
-    temperature: float
+    distance_temperature: float
 
 
 class EzVsl(System):
@@ -56,15 +56,15 @@ class EzVsl(System):
         """The contrast over all frames and sounds of the batch."""
         cells = self.of_cells(self.see(batch.frames, batch.features))  # (B, 512, h, w)
         similarity = top_down.similarity_of_all(cells, self.of_sound(self.hear(batch.sounds)))
-        return {"loss": contrast(similarity, self.settings.temperature)}
+        return {"loss": contrast(similarity, self.settings.distance_temperature)}
 
 
-def contrast(similarity: Tensor, temperature: float) -> Tensor:
+def contrast(similarity: Tensor, distance_temperature: float) -> Tensor:
     """The cross entropies of frames among sounds and of sounds among frames, by the best cell; their scalar sum.
 
     similarity: (B, B, h, w); [i, k] is frame i under sound k.
     """
-    logits = similarity.amax(dim=(-2, -1)) / temperature  # (B, B)
+    logits = similarity.amax(dim=(-2, -1)) / distance_temperature  # (B, B)
     own = torch.arange(len(logits), device=logits.device)
     return F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)
 

@@ -18,17 +18,18 @@ from model.network import Network
 from model.system import System
 
 SOUNDING, SILENT = 0.65, 0.4  # eps_p, eps_n: similarities above and below which a cell is one or the other (Sec. 3.3)
-CONTRAST = 0.07  # temperature of the cross entropy (their code)
 
 
 @dataclass(frozen=True)
 class Settings:
     """temperature: of the sigmoids that make the thresholds differentiable; theirs is .03 (Sec. 3.3).
 
-    Below both thresholds a sigmoid is an exponential: there the mean under it is the softmax over the cells.
+    Far below both thresholds a sigmoid is an exponential: there the mean under it is that of a softmax over the cells.
+    distance_temperature: of the cross entropy; theirs is .07 (their code).
     """
 
     temperature: float
+    distance_temperature: float
 
 
 class Lvs(System):
@@ -48,10 +49,11 @@ class Lvs(System):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrast over all frames and sounds of the batch."""
         features, sounds = self.see(batch.frames, batch.features), self.to_c(self.hear(batch.sounds))
-        return {"loss": contrast(top_down.similarity_of_all(features, sounds), self.settings.temperature)}
+        similarity = top_down.similarity_of_all(features, sounds)
+        return {"loss": contrast(similarity, self.settings.temperature, self.settings.distance_temperature)}
 
 
-def contrast(similarity: Tensor, temperature: float) -> Tensor:
+def contrast(similarity: Tensor, temperature: float, distance_temperature: float) -> Tensor:
     """The cross entropy of the sounding cells with all negatives; its scalar mean over the frames.
 
     similarity: (B, B, h, w) in [-1, 1]; [i, k] is frame i under sound k.
@@ -64,7 +66,7 @@ def contrast(similarity: Tensor, temperature: float) -> Tensor:
     # Departs from their code, which multiplies a frame's own entry by -99 and so makes a positive of a negative cosine.
     easy = easy.masked_fill(torch.eye(n, dtype=torch.bool, device=easy.device), -torch.inf)
     hard = mean_under(silent(own, temperature), own)  # (B,)
-    logits = torch.cat([positive[:, None], easy, hard[:, None]], dim=1) / CONTRAST  # (B, 1 + B + 1)
+    logits = torch.cat([positive[:, None], easy, hard[:, None]], dim=1) / distance_temperature  # (B, 1 + B + 1)
     return F.cross_entropy(logits, torch.zeros_like(every))
 
 

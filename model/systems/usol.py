@@ -4,8 +4,8 @@ Three forms of L_av (`correspondence`):
 
 as_written     Sec. 3.2, 3.3 to the letter: one random negative sound, f_v of the positive sound's attention. The
                softmax is "as suggested in [29]" (Senocak et al. 2018), who rectify the cosine first: so is it here.
-as_coded       the authors' code where it differs: ReLU also on z and on what the layers of h are given, mean of
-               squares for Eq. 6.
+as_coded       the authors' code where it differs: mean of squares for Eq. 6; ReLU also on z and on what the layers of
+               h are given (f_a itself stays signed in the distance).
 own_attention  the departure that learns to listen from a few hundred clips. Its softmax is of the plain cosine.
                (1) No heads: f_v = z / |z|, f_a = h / |h|, the vectors of Eq. 3 and 4 themselves. (2) Distances are
                divided by `distance_temperature` before their softmax. (3) Negatives are all other sounds and all other
@@ -13,6 +13,7 @@ own_attention  the departure that learns to listen from a few hundred clips. Its
                attention into the negative pair, and can be told from the negative sound without looking at anything.
 
 Three forms of L_att (`loss`): negative is Eq. 11; soft and hard are the cross entropies of Eq. 8 and 9 (Table 4).
+What is rectified follows from the form (`RECTIFIED`), or is said apart (`rectified`).
 """
 
 from dataclasses import dataclass
@@ -27,12 +28,20 @@ from model.batch import Batch
 from model.network import Network
 from model.system import System
 
+Form = Literal["own_attention", "as_written", "as_coded"]
+Rectifiable = Literal["cosine", "z", "f_a"]  # what stands before the softmax of Eq. 3; z of Eq. 4; what h is made of
+RECTIFIED: dict[Form, list[Rectifiable]] = {
+    "own_attention": [],
+    "as_written": ["cosine"],  # [29]
+    "as_coded": ["cosine", "z", "f_a"],
+}
+
 
 @dataclass(frozen=True)
 class Settings:
     """What a training run may choose (Sec. 4.2); `unit` comes with the maps (`bottom_up.count_unit`)."""
 
-    correspondence: Literal["own_attention", "as_written", "as_coded"]
+    correspondence: Form
     loss: Literal["negative", "soft", "hard"]
     alpha: float
     t: float | None
@@ -40,6 +49,7 @@ class Settings:
     temperature: float
     distance_temperature: float
     unit: float
+    rectified: list[Rectifiable] | None = None  # None: as RECTIFIED has it for the form
 
 
 class Usol(System):
@@ -100,25 +110,28 @@ class Usol(System):
 
     def _triplet(self, features: Tensor, f_a: Tensor, f_a_negative: Tensor) -> tuple[Tensor, Tensor]:
         a_top = self._attention(top_down.similarity(features, self._h(f_a)))
-        z = top_down.attended(features, a_top)
         coded = self.settings.correspondence == "as_coded"
         assert self.to_f_v is not None
-        f_v = self.to_f_v(F.relu(z) if coded else z)
+        f_v = self.to_f_v(self._rectified("z", top_down.attended(features, a_top)))
         d_pos, d_neg = losses.distance(f_v, f_a), losses.distance(f_v, f_a_negative)
         return (losses.correspondence_as_coded if coded else losses.correspondence)(d_pos, d_neg), a_top
 
     def _own_attention(self, features: Tensor, f_a: Tensor) -> tuple[Tensor, Tensor]:
         h = self._h(f_a)
         a_top = self._attention(top_down.similarity_of_all(features, h))  # (B, B, h, w)
-        f_v = F.normalize(top_down.attended(features, a_top), dim=-1)  # (B, B, C)
+        f_v = F.normalize(self._rectified("z", top_down.attended(features, a_top)), dim=-1)  # (B, B, C)
         distances = losses.distance(f_v, F.normalize(h, dim=-1)[None])  # (B, B)
         own = torch.arange(len(f_a), device=f_a.device)
         return losses.correspondence_of_all(distances, self.settings.distance_temperature), a_top[own, own]
 
     def _h(self, f_a: Tensor) -> Tensor:
-        return self.to_h(F.relu(f_a) if self.settings.correspondence == "as_coded" else f_a)
+        return self.to_h(self._rectified("f_a", f_a))
 
     def _attention(self, similarity: Tensor) -> Tensor:
-        if self.settings.correspondence != "own_attention":
-            similarity = F.relu(similarity)  # [29]
-        return top_down.attention(similarity, self.settings.temperature)
+        return top_down.attention(self._rectified("cosine", similarity), self.settings.temperature)
+
+    def _rectified(self, what: Rectifiable, values: Tensor) -> Tensor:
+        chosen = self.settings.rectified
+        if chosen is None:
+            chosen = RECTIFIED[self.settings.correspondence]
+        return F.relu(values) if what in chosen else values

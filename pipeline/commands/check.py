@@ -98,9 +98,10 @@ def _unwatchable(folder: Path) -> Iterator[str]:
 
 
 def _of_weights(params: Params) -> Iterator[str]:
-    weights = params.train.vision_weights
-    if weights is not None and not Path(weights).is_file():
-        yield f"{PARAMS_FILE}: train.vision_weights: {weights} does not exist; put the file there, or name another"
+    named = {"listen.weights": params.listen.weights, "train.vision_weights": params.train.vision_weights}
+    for key, weights in named.items():
+        if weights is not None and not Path(weights).is_file():
+            yield f"{PARAMS_FILE}: {key}: {weights} does not exist; put the file there, or name another"
 
 
 def _of_init(params: Params) -> Iterator[str]:

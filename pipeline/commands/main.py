@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.set_defaults(run=_cell)
     command = commands.add_parser("list", help="write the list of source.root's files that source.watch names")
     command.set_defaults(run=_list)
+    command = commands.add_parser("weights", help="get the published weights of a network, by their checksum")
+    command.add_argument("name", metavar="NAME", help="vgg16, mobilenet_v2, resnet18, squeezenet, yamnet, soundnet")
+    command.set_defaults(run=_weights)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
@@ -80,6 +83,12 @@ def _preset(chosen: argparse.Namespace) -> None:
     from pipeline.commands import preset
 
     preset.run(chosen.name, chosen.root)
+
+
+def _weights(chosen: argparse.Namespace) -> None:
+    from pipeline.commands import weights
+
+    weights.run(chosen.name)
 
 
 def _tables(chosen: argparse.Namespace) -> None:

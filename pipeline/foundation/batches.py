@@ -2,9 +2,11 @@
 
 Augmentation (`train.augment`) treats the frame and its bottom-up map as one: what mirrors or shifts the one does so to
 the other. `flips`: left-right, brightness, contrast and colour; the sound rolled in time, louder or softer. `strong`:
-also upside down, and shifted by whole cells round the edges.
+also upside down, and shifted by whole cells round the edges. `as_coded`: the authors' (pipeline/foundation/jitter.py),
+which flips the frame and forgets its map; `as_coded_map_follows`: the same, but for that.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.batch import Batch
+from pipeline.foundation.jitter import jittered
 from pipeline.foundation.manifest import Box, Manifest
 from pipeline.foundation.randomness import fraction, generator, whole
 from pipeline.foundation.shards import Shards
 from pipeline.foundation.truth import cells_of, truth_of
 
-Augment = Literal["none", "flips", "strong"]
+Augment = Literal["none", "flips", "strong", "as_coded", "as_coded_map_follows"]
+AUTHORS = ("as_coded", "as_coded_map_follows")
 JITTER = 0.25  # of brightness, contrast and each colour, either way
 GAIN_DB = 6.0  # either way
 CELL = 16  # pixels a side: annotated boxes are drawn as finely as the frame before they become shares of cells
@@ -107,6 +111,12 @@ class Clips:
     def sound_size(self) -> int:
         """Mel bands of a log-mel spectrogram, or numbers of a vector."""
         return len(self.sounds.read(self.sounds.clip_ids[0], self.sound_name))
+
+    @property
+    def front_end(self) -> dict[str, Any] | None:
+        """What the sounds were heard through (`hearing.FrontEnd`); None where their shards do not say it."""
+        named = self.sounds.attributes.get("front_end")
+        return None if named is None else json.loads(named)
 
     def batch(
         self,
@@ -199,8 +209,18 @@ class Augmentation:
     def __call__(
         self, clip_id: str, frame: NDArray[np.uint8], maps: NDArray[np.float32], sound: NDArray[np.float32]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """The frame, its maps (..., h, w) and sound as augmented, and (3, 2) a factor and an addend for each colour."""
+        """The frame, its maps and sound as augmented, and (3, 2) a factor and an addend for each colour.
+
+        maps: (n, h, w), the bottom-up map first.
+        """
         rng = generator(self.seed, "augment", self.epoch, clip_id)
+        if self.kind in AUTHORS:
+            frame, mirrored, upside_down = jittered(frame, rng)
+            followed = maps[..., ::-1] if mirrored else maps
+            followed = followed[..., ::-1, :] if upside_down else followed
+            if self.kind == "as_coded":  # what is annotated follows, the bottom-up map does not
+                followed = np.concatenate([maps[:1], followed[1:]])
+            return frame, followed, sound, np.array([[1, 0]] * 3, np.float32)
         mirrored, upside_down = rng.random(2) < 0.5
         if mirrored:
             frame, maps = frame[:, ::-1], maps[..., ::-1]
@@ -219,6 +239,8 @@ class Augmentation:
 
     def of_negative(self, clip_id: str, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         """Another clip's sound for this clip, augmented as its own is: nothing but the sound tells the two apart."""
+        if self.kind in AUTHORS:
+            return sound
         return _heard_anew(sound, generator(self.seed, "augment negative", self.epoch, clip_id))
 
 

@@ -1,32 +1,40 @@
 """A system as files: model.safetensors (its numbers) and model.json (all that it takes to build it again)."""
 
 import json
-import pickle
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
-from model.audio import GivenVector, SmallAudio
+from model.audio import GivenVector, LogMelResNet18, SmallAudio
 from model.network import Network
+from model.networks.imagenet import ImageNetNetwork, refuse_dead_eyes
+from model.networks.resnet18 import ResNet18
+from model.networks.squeezenet import SqueezeNet
+from model.networks.vgg16 import VGG16
+from model.networks.weights import listed
 from model.system import System
 from model.systems import SYSTEMS
 from model.vision import MobileNetV2, Padding, SmallVision
+from pipeline.foundation import weights
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.files import digest, write_whole
 from pipeline.foundation.params import Train
 from pipeline.foundation.shards import fingerprint
 
 FILES = ("model.safetensors", "model.json")
-NETWORKS = ("system", "correspondence", "vision", "vision_layer", "audio")  # keys of train that say what is computed
+# Keys of train that say what is computed.
+NETWORKS = ("system", "correspondence", "rectified", "vision", "vision_layer", "audio")
 # Keys that train did not always have, and the value that stands for what was done before. Left out where they have it:
 # what was trained before keeps its name in scratch.
-LATER_KEYS: dict[str, object] = {"init": None, "loss": "negative"}
+LATER_KEYS: dict[str, object] = {"init": None, "loss": "negative", "rectified": None}
+IMAGENET: dict[str, type[ImageNetNetwork]] = {"vgg16": VGG16, "resnet18": ResNet18, "squeezenet": SqueezeNet}
+MAY_LACK = ("n_labels", "front_end")  # of a card
+SAME_HEARING = ("features", "weights", "sample_rate")  # of two front ends between which a system may move
 
 
 @dataclass(frozen=True)
@@ -41,19 +49,22 @@ class Card:
     device: str
     precision: str
     n_labels: int | None = None  # of a system that is told labels
+    front_end: dict[str, Any] | None = None  # what its sounds were heard through: a `hearing.FrontEnd`
 
 
 @dataclass(frozen=True)
 class Known:
     """What a system must know of the clips that it is trained on.
 
-    sound_size, sound_statistics: numbers a sound, or mel bands; their mean and deviation. unit: of the maps.
+    sound_size, sound_statistics: numbers a sound, or mel bands; their mean and deviation. unit: of the maps. front_end:
+    what the sounds were heard through.
     """
 
     sound_size: int
     sound_statistics: tuple[float, float]
     unit: float
     n_labels: int | None = None
+    front_end: dict[str, Any] | None = None
 
 
 def system_class(name: str) -> type[System]:
@@ -95,6 +106,7 @@ def begun_system(settings: Train, known: Known) -> System:
             f"params.yaml: train.init: {settings.init} tells {card.n_labels} labels apart, and the clips to train on "
             f"have {known.n_labels}; name a checkpoint that was trained on as many"
         )
+    _check_hearing(settings, card.front_end or {}, known.front_end or {})
     sound_size = known.sound_size
     if card.sound_size != sound_size:
         what = "numbers of a vector" if settings.audio == "vectors" else "mel bands"
@@ -106,13 +118,24 @@ def begun_system(settings: Train, known: Known) -> System:
     return _frozen(system, settings)
 
 
-def frozen_network(settings: Train) -> MobileNetV2:
+def _check_hearing(settings: Train, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raise UserError where a checkpoint knows other sounds than those of data/sounds, as far as both are told."""
+    other = [key for key in SAME_HEARING if theirs and ours and theirs[key] != ours[key]]
+    if settings.audio == "vectors":
+        other = [key for key in other if key != "sample_rate"]  # a network hears all rates alike
+    if other:
+        had, has = (", ".join(f"{key} {str(group[key])[:16]}" for key in other) for group in (theirs, ours))
+        raise UserError(
+            f"params.yaml: train.init: {settings.init} was trained on sounds of {had}, and data/sounds has {has}; set "
+            "listen and extract as it had them, or name another"
+        )
+
+
+def frozen_network(settings: Train) -> Network:
     """The visual network that a run with `freeze_vision` begins with and keeps."""
     if settings.init is None:
         return pretrained(settings)
-    vision = _init(settings)[0].vision
-    assert isinstance(vision, MobileNetV2)  # params.yaml lets nothing else be frozen
-    return vision
+    return _init(settings)[0].vision
 
 
 def _init(settings: Train) -> tuple[System, Card]:
@@ -136,7 +159,11 @@ def _frozen(system: System, settings: Train) -> System:
 
 
 def _build(settings: Train, vision: Network, known: Known) -> System:
-    audio = SmallAudio(*known.sound_statistics) if settings.audio == "small" else GivenVector(known.sound_size)
+    audio: Network
+    if settings.audio == "vectors":
+        audio = GivenVector(known.sound_size)
+    else:
+        audio = {"small": SmallAudio, "resnet18": LogMelResNet18}[settings.audio](*known.sound_statistics)
     return system_class(settings.system)(vision, audio, _settings(settings, known.unit, known.n_labels))
 
 
@@ -148,28 +175,35 @@ def _settings(settings: Train, unit: float, n_labels: int | None) -> Any:
     return wanted(**{name: of_clips[name] if name in of_clips else getattr(settings, name) for name in names})
 
 
-def pretrained(settings: Train) -> MobileNetV2:
-    """MobileNetV2 with the weights of the file that the settings name: safetensors, or what torch.save wrote."""
-    assert settings.vision_weights and settings.vision_layer  # params.yaml has both with mobilenet_v2
-    path = Path(settings.vision_weights)
+def pretrained(settings: Train) -> Network:
+    """The visual network with the weights of the file that the settings name.
+
+    Raises UserError where the file holds no such network, whole and alive.
+    """
+    assert settings.vision_weights is not None  # params.yaml has one with every network but the small one
+    place = f"params.yaml: train.vision_weights: {settings.vision_weights}"
+    tensors = weights.read(Path(settings.vision_weights), place)
+    name = IMAGENET[settings.vision].__name__ if settings.vision in IMAGENET else "MobileNetV2"
     try:
-        return MobileNetV2.from_weights(settings.vision_layer, read_weights(path))
+        if settings.vision in IMAGENET:
+            return IMAGENET[settings.vision].from_weights(tensors)
+        assert settings.vision_layer is not None  # params.yaml has one with mobilenet_v2
+        network = MobileNetV2.from_weights(settings.vision_layer, tensors)
+        if extra := [name for name in tensors if not name.startswith(("features.", "classifier."))]:
+            raise ValueError(f"a tensor that it does not have: {listed(extra)}")
+        refuse_dead_eyes(network)
+        return network
     except ValueError as error:
-        raise UserError(f"params.yaml: train.vision_weights: {path} is no MobileNetV2 ({error})") from error
+        raise UserError(f"{place} is no {name} ({error})") from error
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a weights file; runs no code that a file may hold."""
-    place = _weights_file(path)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{place} holds no plain tensors ({_first_line(error)}); bring the file anew") from error
-    if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
-        raise UserError(f"{place} is no state dict: a mapping of names to tensors is accepted")
-    return weights
+def _untaught(settings: Train, padding: Padding | None) -> Network:
+    """The visual network that the settings name, for a checkpoint's numbers."""
+    if settings.vision in IMAGENET:
+        return IMAGENET[settings.vision]()
+    if padding is not None and settings.vision_layer is not None:
+        return MobileNetV2(settings.vision_layer, padding)
+    return SmallVision()
 
 
 def without_places(settings: Train) -> dict[str, Any]:
@@ -191,24 +225,19 @@ def without_places(settings: Train) -> dict[str, Any]:
         plain["init"] = fingerprint(*(digest(folder / name) for name in FILES))
     if settings.vision_weights is not None:
         path = Path(settings.vision_weights)
-        _weights_file(path)
+        if not path.is_file():
+            raise UserError(
+                f"params.yaml: train.vision_weights: {path} does not exist; put the file there, or name another"
+            )
         plain["vision_weights"] = digest(path)
     return plain
-
-
-def _weights_file(path: Path) -> str:
-    """What a message calls the weights file; raises UserError where there is none."""
-    place = f"params.yaml: train.vision_weights: {path}"
-    if not path.is_file():
-        raise UserError(f"{place} does not exist; put the file there, or name another")
-    return place
 
 
 def save(folder: Path, system: System, card: Card) -> None:
     """Write model.safetensors and model.json."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in system.state_dict().items()}
     write_whole(folder / "model.safetensors", save_tensors(tensors))
-    told = {key: value for key, value in asdict(card).items() if key != "n_labels" or value is not None}
+    told = {key: value for key, value in asdict(card).items() if key not in MAY_LACK or value is not None}
     write_whole(folder / "model.json", json.dumps(told, indent=2, sort_keys=True) + "\n")
 
 
@@ -218,9 +247,7 @@ def load(folder: Path, advice: str = "run `dvc repro train`") -> tuple[System, C
         card = Card(**json.loads((folder / "model.json").read_text()))
         card = replace(card, train=LATER_KEYS | card.train)
         settings = Train.model_validate(card.train)
-        vision: Network = SmallVision()
-        if card.padding is not None and settings.vision_layer is not None:
-            vision = MobileNetV2(settings.vision_layer, card.padding)
+        vision = _untaught(settings, card.padding)
         system = _build(settings, vision, Known(card.sound_size, (0, 1), card.unit, card.n_labels))
         system.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:

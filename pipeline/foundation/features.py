@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import save as save_tensors
 
-from model.vision import MobileNetV2
+from model.network import Network
 from pipeline.foundation import shards
 from pipeline.foundation.devices import cpu_threads
 from pipeline.foundation.engines import SCRATCH, Piece, finish
@@ -22,16 +22,16 @@ def are_kept(settings: Train) -> bool:
     return settings.freeze_vision and settings.augment == "none"
 
 
-def kept_features(network: MobileNetV2, frames: Path, runtime: Runtime, device: torch.device) -> Path:
+def kept_features(network: Network, frames: Path, runtime: Runtime, device: torch.device) -> Path:
     """The folder of shards with `features` (n, C, h, w) float32 of every frame, made where it is not there yet."""
     network = network.cpu().eval()
+    # What a MobileNetV2's numbers do not say of it; other networks are told by the names of theirs.
+    kind = [getattr(network, name, None) for name in ("padding", "depths")]
     numbers = hashlib.blake2b(save_tensors(network.state_dict())).hexdigest()
     pieces = []
     for path in shards.shard_paths(frames):
         shard = shards.Shard(path)
-        mark = shards.fingerprint(
-            "features", VERSION, network.padding, network.depths, numbers, device.type, shard.checksum
-        )
+        mark = shards.fingerprint("features", VERSION, *kind, numbers, device.type, shard.checksum)
         pieces.append(Piece(path.name, mark, len(shard.clip_ids), features_shard, (path, network, device)))
     alone = runtime if device.type == "cpu" else runtime.model_copy(update={"workers": 1})
     folders = finish("features", pieces, alone)
@@ -40,7 +40,7 @@ def kept_features(network: MobileNetV2, frames: Path, runtime: Runtime, device: 
     return out
 
 
-def features_shard(folder: Path, frames: Path, network: MobileNetV2, device: torch.device) -> int:
+def features_shard(folder: Path, frames: Path, network: Network, device: torch.device) -> int:
     """Write features.h5 of the frames of one shard."""
     shard = shards.Shard(frames)
     made = []

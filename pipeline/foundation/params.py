@@ -47,6 +47,7 @@ ProtocolName = Literal[  # model/protocols.py; docs/evaluation.md
     "best_fixed",
     "best_fixed_on_test",
 ]
+Features = Literal["logmel", "vectors", "soundnet", "yamnet_scores", "yamnet_embedding"]
 SystemName = Annotated[str, AfterValidator(_registered), Field(json_schema_extra={"enum": list(SYSTEMS)})]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
@@ -154,7 +155,9 @@ class Attend(Group):
 class Listen(Group):
     """What the sound network is given."""
 
-    features: Literal["logmel", "vectors"]
+    features: Features
+    weights: str | None
+    peak: Annotated[float, Field(gt=0, le=1)] | None
 
 
 class Train(Group):
@@ -162,18 +165,19 @@ class Train(Group):
 
     system: SystemName
     correspondence: Literal["own_attention", "as_written", "as_coded"]
-    vision: Literal["small", "mobilenet_v2"]
+    rectified: list[Literal["cosine", "z", "f_a"]] | None
+    vision: Literal["small", "mobilenet_v2", "vgg16", "resnet18", "squeezenet"]
     vision_layer: Literal["features.13", "features.17", "features.13+features.17"] | None
     vision_weights: str | None
     freeze_vision: bool
-    audio: Literal["small", "vectors"]
+    audio: Literal["small", "resnet18", "vectors"]
     loss: Literal["negative", "soft", "hard"]
     alpha: Annotated[float, Field(ge=0)]
     t: Annotated[float, Field(ge=0)] | None
     t_share: Annotated[float, Field(gt=0, lt=1)] | None
     temperature: Positive
     distance_temperature: Positive
-    augment: Literal["none", "flips", "strong"]
+    augment: Literal["none", "flips", "strong", "as_coded", "as_coded_map_follows"]
     init: str | None
     epochs: Natural
     batch: Annotated[int, Field(ge=2)]
@@ -215,6 +219,7 @@ class Params(Group):
     runtime: Runtime
 
 
+SOUNDNET_RATE, SOUNDNET_SHORTEST = 22_050, 209_374  # Hz; samples: as model/networks/soundnet.py has them, beside torch
 BRING_VECTORS = ("pairs", "flickr_soundnet")  # sources that may bring a vector of each sound
 MAPPINGS: dict[str, type[Group]] = {"worlds": World, "proposers": SelectiveSearch}  # their entries' names are free
 
@@ -346,11 +351,14 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
         yield f"runtime.scheduler: got {runtime.scheduler!r} with engine {runtime.engine}; accepted: null, or dask"
     if train:
         yield from _of_train(train)
-    if train and listen and (train.audio == "vectors") != (listen.features == "vectors"):
+    if train and listen and (train.audio == "vectors") != (listen.features != "logmel"):
         yield (
             f"train.audio, listen.features: got {train.audio} and {listen.features}; "
-            "accepted: small with logmel, vectors with vectors"
+            "accepted: small or resnet18 with logmel, vectors with all others"
         )
+    extract = _valid(Extract, raw, "extract")
+    if listen:
+        yield from _of_listen(listen, extract)
     if source and listen and listen.features == "vectors" and source.name not in BRING_VECTORS:
         yield f"listen.features: got 'vectors', but source {source.name} brings none; accepted: logmel"
 
@@ -397,6 +405,20 @@ def _of_attend(attend: Attend, proposers: Mapping[str, object]) -> Iterator[str]
         yield f"attend.weight: got {attend.weight!r} with order expected; accepted: uniform"
 
 
+def _of_listen(listen: Listen, extract: Extract | None) -> Iterator[str]:
+    has_network = listen.features not in ("logmel", "vectors")
+    if has_network != (listen.weights is not None):
+        accepted = "a weights file" if has_network else "null, as no network hears"
+        yield f"listen.weights: got {listen.weights} with features {listen.features}; accepted: {accepted}"
+    if listen.features == "vectors" and listen.peak is not None:
+        yield f"listen.peak: got {listen.peak:g} with features vectors, which are made already; accepted: null"
+    if extract and listen.features == "soundnet" and round(extract.seconds * SOUNDNET_RATE) < SOUNDNET_SHORTEST:
+        yield (
+            f"extract.seconds: got {extract.seconds:g} with listen.features soundnet, which hears nothing in less than "
+            f"{SOUNDNET_SHORTEST / SOUNDNET_RATE:.2f} s; accepted: 9.5 or more, shorter sounds are repeated; paper: 20"
+        )
+
+
 def _of_train(train: Train) -> Iterator[str]:
     if (train.t is None) == (train.t_share is None):
         yield f"train.t, train.t_share: got {train.t} and {train.t_share}; accepted: one of them, the other null"
@@ -405,11 +427,13 @@ def _of_train(train: Train) -> Iterator[str]:
     if train.init is not None and Path(os.path.normpath(train.init)).parts[:2] == ("data", "model"):
         yield f"train.init: got {train.init}, which the stage train replaces; accepted: a copy of it elsewhere"
     weights, layer = train.vision_weights, train.vision_layer
-    if train.vision == "mobilenet_v2" and (layer is None or (weights is None) == (train.init is None)):
+    has_layer = train.vision == "mobilenet_v2"
+    if train.vision != "small" and ((layer is not None) != has_layer or (weights is None) == (train.init is None)):
         accepted = "a weights file" if train.init is None else "null, as init brings the weights"
+        layers = "features.13, features.17 or both, joined by +" if has_layer else "null"
         yield (
             f"train.vision_weights, train.vision_layer: got {weights} and {layer}; "
-            f"accepted with vision mobilenet_v2: {accepted}, and features.13, features.17 or both, joined by +"
+            f"accepted with vision {train.vision}: {accepted}, and {layers}"
         )
     if train.vision == "small" and (weights or layer or train.freeze_vision):
         yield (

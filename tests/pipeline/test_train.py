@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model.networks.squeezenet import SqueezeNet
 from model.systems import SYSTEMS
 from model.vision import MobileNetV2
 from pipeline import evaluate, train
@@ -23,6 +24,7 @@ from pipeline.foundation.errors import UserError
 from pipeline.foundation.features import kept_features
 from pipeline.foundation.params import load
 from pipeline.foundation.shards import Shards
+from tests.weights import random_weights
 
 
 def model_bytes(project) -> dict[str, bytes]:
@@ -338,3 +340,19 @@ def test_without_val_the_curve_has_no_val(prepared):
     finished = run(epochs=1)
     (row,) = curve(finished)
     assert math.isnan(row["val_loss"])
+
+
+@pytest.mark.slow
+def test_a_network_with_batch_norms_hears_and_gives_the_same_bytes_every_time(prepared, tmp_path):
+    save_file(random_weights(SqueezeNet()), tmp_path / "squeezenet.safetensors")
+    networks = {"vision": "squeezenet", "vision_weights": str(tmp_path / "squeezenet.safetensors"), "audio": "resnet18"}
+    finished = run(**networks, epochs=1)
+    numbers = load_file(finished / "model.safetensors")
+    assert numbers["audio.bn1.running_mean"].abs().max() > 0
+    assert numbers["audio.bn1.num_batches_tracked"] == 2  # 12 clips, 6 a batch
+    first = (finished / "model.safetensors").read_bytes()
+    shutil.rmtree(finished)
+    assert (run(**networks, epochs=1) / "model.safetensors").read_bytes() == first
+    system, card = checkpoints.load(finished)
+    assert card.front_end == {"features": "logmel", "sample_rate": 22_050, "seconds": 1, "peak": None, "weights": None}
+    assert not system.audio.bn1.training

@@ -11,7 +11,7 @@ from model.systems.ez_vsl import EzVsl, Settings
 
 def system(freeze_vision: bool) -> EzVsl:
     torch.manual_seed(0)
-    return EzVsl(GivenVector(5), GivenVector(4), Settings(freeze_vision, temperature=0.03))
+    return EzVsl(GivenVector(5), GivenVector(4), Settings(freeze_vision, distance_temperature=0.03))
 
 
 def test_the_contrast_by_hand():

@@ -5,7 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.audio import GivenVector
 from model.batch import Batch
+from model.networks.vgg16 import VGG16
 from model.systems.usol import Settings, Usol
 
 SETTINGS = Settings(
@@ -145,3 +147,32 @@ def test_gradients_reach_both_networks_heads():
         usol, b = system(correspondence), batch(negatives=correspondence != "own_attention")
         usol.loss(b)["loss"].backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in usol.parameters())
+
+
+def test_what_is_rectified_can_be_said_apart_from_the_form_of_l_av():
+    """With nothing rectified the squares of as_coded; with all three its distances in the norms of as_written."""
+    b = batch(1)
+    cells, f_a = b.frames[0].flatten(1).T, b.sounds[0]
+    for form, rectified in (("as_coded", []), ("as_written", ["cosine", "z", "f_a"]), ("as_coded", ["f_a"])):
+        usol = system(form, rectified=rectified)
+        r_cosine, r_z, r_f_a = (F.relu if name in rectified else (lambda x: x) for name in ("cosine", "z", "f_a"))
+        a = torch.softmax(r_cosine(F.cosine_similarity(cells, usol.to_h(r_f_a(f_a))[None])), dim=0)
+        f_v = usol.to_f_v(r_z(a @ cells))
+        big_d = torch.softmax(torch.stack([(f_v - f_a).norm(), (f_v - b.negative_sounds[0]).norm()]), dim=0)
+        written, coded = big_d[0].abs() + (1 - big_d[1]).abs(), (big_d[0] ** 2 + (big_d[1] - 1) ** 2) / 2
+        expected = coded if form == "as_coded" else written
+        assert usol.loss(b)["correspondence"].item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("form", ["own_attention", "as_written", "as_coded"])
+def test_null_rectifies_what_the_form_does(form):
+    b = batch(negatives=form != "own_attention")
+    said = {"own_attention": [], "as_written": ["cosine"], "as_coded": ["cosine", "z", "f_a"]}[form]
+    assert system(form).loss(b)["loss"] == system(form, rectified=said).loss(b)["loss"]
+
+
+def test_the_papers_model_trains_2_289_168_parameters():
+    """1000-1000-512 to h, 512-512-1000 to f_v, with biases; VGG16 frozen, SoundNet's vector given."""
+    usol = Usol(VGG16().requires_grad_(False), GivenVector(1000), SETTINGS)
+    trained = [p for p in usol.parameters() if p.requires_grad]
+    assert sum(p.numel() for p in trained) == 1_001_000 + 512_512 + 262_656 + 513_000 == 2_289_168

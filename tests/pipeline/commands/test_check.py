@@ -63,8 +63,10 @@ def test_a_data_folder_that_cannot_be_written_is_told(project):
 
 def test_weights_that_are_not_there_are_told(project):
     weights = {"vision": "mobilenet_v2", "vision_layer": "features.17", "vision_weights": "w.safetensors"}
-    project.set({"train": weights})
+    hearing = {"features": "yamnet_scores", "weights": "y.h5"}
+    project.set({"train": weights | {"audio": "vectors"}, "listen": hearing})
     assert told(project) == (
+        "params.yaml: listen.weights: y.h5 does not exist; put the file there, or name another\n"
         "params.yaml: train.vision_weights: w.safetensors does not exist; put the file there, or name another\n"
     )
 

@@ -195,3 +195,50 @@ def test_a_clip_without_a_label_is_not_among_those_that_have_one(folders):
     clips = Clips(IDS, folders, torch.device("cpu"), Annotations.of(split, split, {"labels"}))
     assert clips.clip_ids == ["c0"]
     assert clips.n_labels == 1
+
+
+@pytest.mark.parametrize("kind", ["as_coded", "as_coded_map_follows"])
+def test_the_authors_flips_leave_the_map_behind_unless_told_otherwise(kind):
+    """Half of the frames are upside down and half mirrored; a grey of four corners tells, whatever its colour."""
+    corners = np.zeros((32, 32, 3), np.uint8)
+    corners[:16, :16], corners[:16, 16:], corners[16:, :16], corners[16:, 16:] = 20, 60, 100, 140
+    maps = np.arange(8, dtype=np.float32).reshape(2, 2, 2)  # the bottom-up map, and one that is annotated
+    seen = set()
+    for i in range(40):
+        frame, moved, _, colour = Augmentation(kind, 0, 0)(f"clip {i}", corners, maps, np.zeros(3, np.float32))
+        four = frame[::16, ::16].astype(int).sum(axis=2)
+        flips = [
+            (down, right)
+            for down in (1, -1)
+            for right in (1, -1)
+            if (four[::down, ::right].argsort(axis=None) == np.arange(4)).all()
+        ]
+        ((down, right),) = flips
+        seen.add((down, right))
+        assert (moved[1] == maps[1, ::down, ::right]).all()
+        assert (moved[0] == (maps[0] if kind == "as_coded" else maps[0, ::down, ::right])).all()
+        assert colour.tolist() == [[1, 0]] * 3
+    assert len(seen) == 4
+
+
+def test_the_authors_jitter_greys_half_and_turns_hues():
+    red = np.zeros((32, 32, 3), np.uint8) + np.array([200, 40, 40], np.uint8)
+    drawn = [
+        Augmentation("as_coded", 0, 0)(f"clip {i}", red, np.zeros((1, 2, 2), np.float32), np.zeros(1))[0][0, 0]
+        for i in range(60)
+    ]
+    grey = [pixel for pixel in drawn if pixel.max() - pixel.min() <= 2]
+    coloured = [pixel for pixel in drawn if pixel.max() - pixel.min() > 2]
+    assert 15 < len(grey) < 45
+    assert {int(pixel.argmax()) for pixel in coloured} == {0, 1, 2}
+    again = Augmentation("as_coded", 0, 0)("clip 3", red, np.zeros((1, 2, 2), np.float32), np.zeros(1))[0]
+    assert (again[0, 0] == drawn[3]).all()
+
+
+def test_the_authors_leave_sounds_alone(clips):
+    batch = clips.batch(["c0", "c1"], augmentation=Augmentation("as_coded", 0, 0), negatives_of=["c2", "c3"])
+    plain = clips.batch(["c0", "c1"], negatives_of=["c2", "c3"])
+    assert torch.equal(batch.sounds, plain.sounds)
+    assert torch.equal(batch.negative_sounds, plain.negative_sounds)
+    assert torch.equal(batch.bottom_up, plain.bottom_up)
+    assert not torch.equal(batch.frames, plain.frames)

@@ -5,11 +5,16 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from model.networks.resnet18 import ResNet18
+from model.networks.squeezenet import SqueezeNet
+from model.networks.vgg16 import VGG16
+from model.vision import MobileNetV2
 from pipeline.foundation import checkpoints
 from pipeline.foundation.checkpoints import Card, Known
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Train
 from tests.samples import ROOT
+from tests.weights import random_weights
 
 
 @pytest.fixture
@@ -71,6 +76,14 @@ class Evil:
         ({"a": Evil()}, "holds no plain tensors"),
         ({"features.0.0.weight": torch.zeros(1)}, r"no MobileNetV2 \(features.0.0: shape \(1,\)"),
         ({"a": torch.zeros(1)}, r"no MobileNetV2 \(no tensor features.0.0.weight\)"),
+        (
+            MobileNetV2("features.13", "same").state_dict() | {"a": torch.zeros(1)},
+            r"no MobileNetV2 \(a tensor that .*: a\)",
+        ),
+        (
+            {n: torch.zeros_like(t) for n, t in MobileNetV2("features.13", "same").state_dict().items()},
+            r"no MobileNetV2 \(dead features: 100.0 % of them are zero\)",
+        ),
     ],
 )
 def test_a_weights_file_that_is_none_is_told_by_name(settings, tmp_path, content, told, capsys):
@@ -165,5 +178,52 @@ def test_a_checkpoint_whose_two_files_disagree_is_told(init, tmp_path, changes):
 
 def test_a_card_says_nothing_of_when_or_where(card):
     assert {field.name for field in dataclasses.fields(card)} == {
-        *("train", "padding", "sound_size", "unit", "n_clips", "device", "precision", "n_labels")
+        *("train", "padding", "sound_size", "unit", "n_clips", "device", "precision", "n_labels", "front_end")
     }
+
+
+@pytest.mark.parametrize(("name", "kind"), [("vgg16", VGG16), ("resnet18", ResNet18), ("squeezenet", SqueezeNet)])
+@pytest.mark.parametrize("audio", ["small", "resnet18"])
+def test_a_system_with_other_networks_is_loaded_as_it_was_saved(settings, card, tmp_path, name, kind, audio):
+    torch.save(random_weights(kind()), tmp_path / "weights.pth")
+    changes = {"vision": name, "vision_weights": str(tmp_path / "weights.pth"), "freeze_vision": True, "audio": audio}
+    chosen = settings.model_copy(update=changes)
+    system = checkpoints.new_system(chosen, Known(64, (-40, 10), card.unit)).eval()
+    assert not any(p.requires_grad for p in system.vision.parameters())
+    named = dataclasses.replace(card, train=checkpoints.without_places(chosen), front_end={"features": "logmel"})
+    checkpoints.save(tmp_path, system, named)
+    loaded, read_card = checkpoints.load(tmp_path)
+    assert read_card.front_end == {"features": "logmel"}
+    frames, sounds, maps = torch.rand(2, 3, 64, 64), torch.randn(2, 64, 50), torch.rand(2, 4, 4)
+    with torch.inference_mode():
+        assert torch.equal(loaded.heat(frames, sounds, maps), system.heat(frames, sounds, maps))
+
+
+def test_a_file_of_another_network_is_told_by_name(settings, tmp_path):
+    torch.save(random_weights(SqueezeNet()), tmp_path / "weights.pth")
+    for name, told in (("vgg16", "VGG16"), ("resnet18", "ResNet18")):
+        chosen = settings.model_copy(update={"vision": name, "vision_weights": str(tmp_path / "weights.pth")})
+        with pytest.raises(UserError, match=rf"train.vision_weights: .*weights.pth is no {told} \(no tensor "):
+            checkpoints.pretrained(chosen)
+
+
+@pytest.mark.parametrize(
+    ("ours", "told"),
+    [
+        (
+            {"features": "yamnet_scores", "weights": "b" * 99, "sample_rate": 22_050},
+            "features logmel, weights None, and",
+        ),
+        (
+            {"features": "logmel", "weights": None, "sample_rate": 16_000},
+            "sample_rate 22050, and data/sounds has sample_",
+        ),
+    ],
+)
+def test_a_checkpoint_that_heard_through_another_front_end_is_told(init, tmp_path, card, ours, told):
+    theirs = {"features": "logmel", "weights": None, "sample_rate": 22_050}
+    checkpoints.save(tmp_path, checkpoints.load(tmp_path)[0], dataclasses.replace(card, front_end=theirs))
+    with pytest.raises(UserError, match=f"train.init: .* was trained on sounds of {told}"):
+        checkpoints.begun_system(init, Known(64, (0, 1), 0, front_end=ours))
+    checkpoints.begun_system(init, Known(64, (0, 1), 0, front_end=theirs | {"seconds": 9}))
+    checkpoints.begun_system(init, Known(64, (0, 1), 0))

@@ -55,7 +55,12 @@ def test_a_whole_number_may_be_written_as_a_real_one(raw):
         ("train", "lr", True, "params.yaml: train.lr: got True; accepted: a number, > 0"),
         ("train", "lr", float("nan"), "params.yaml: train.lr: got nan; accepted: a number, > 0"),
         ("train", "freeze_vision", 1, "params.yaml: train.freeze_vision: got 1; accepted: true or false"),
-        ("train", "augment", "x", "params.yaml: train.augment: got 'x'; accepted: none, flips, strong"),
+        (
+            "train",
+            "augment",
+            "x",
+            "params.yaml: train.augment: got 'x'; accepted: none, flips, strong, as_coded, as_coded_map_follows",
+        ),
         ("train", "t", "x", "params.yaml: train.t: got 'x'; accepted: a number, >= 0 or null"),
         (
             "extract",
@@ -115,12 +120,12 @@ def test_a_missing_key_is_named(raw):
 
 def test_a_missing_group_is_named(raw):
     del raw["listen"]
-    assert mistakes(raw) == ["params.yaml: listen: missing; accepted: a mapping with features"]
+    assert mistakes(raw) == ["params.yaml: listen: missing; accepted: a mapping with features, weights, peak"]
 
 
 def test_a_group_that_is_no_mapping_is_named(raw):
     raw["listen"] = 3
-    assert mistakes(raw) == ["params.yaml: listen: got 3; accepted: a mapping with features"]
+    assert mistakes(raw) == ["params.yaml: listen: got 3; accepted: a mapping with features, weights, peak"]
 
 
 def test_a_mistake_inside_a_named_mapping_is_named(raw):
@@ -192,6 +197,23 @@ def test_exactly_one_of_t_and_t_share(raw):
         ({"source": {"val_share": 0.6, "test_share": 0.6}, "train": {"init": "w", "epochs": 0}}, "source.val_share"),
         ({"train": {"audio": "vectors"}}, "train.audio"),
         ({"listen": {"features": "vectors"}, "train": {"audio": "vectors"}}, "listen.features"),
+        ({"train": {"vision": "vgg16"}}, "train.vision_weights"),
+        (
+            {"train": {"vision": "resnet18", "vision_layer": "features.13", "vision_weights": "x"}},
+            "train.vision_weights",
+        ),
+        ({"listen": {"features": "yamnet_scores", "weights": "x"}}, "train.audio"),
+        ({"listen": {"features": "yamnet_scores"}, "train": {"audio": "vectors"}}, "listen.weights"),
+        ({"listen": {"weights": "x"}}, "listen.weights"),
+        ({"listen": {"features": "soundnet", "weights": "x"}, "train": {"audio": "vectors"}}, "extract.seconds"),
+        (
+            {
+                "source": {"name": "pairs"},
+                "listen": {"features": "vectors", "peak": 0.9},
+                "train": {"audio": "vectors"},
+            },
+            "listen.peak",
+        ),
     ],
 )
 def test_mistakes_that_no_key_makes_alone(raw, changes, key):
@@ -259,3 +281,22 @@ def test_the_default_preset_is_what_is_committed(raw):
         return all(agrees(v, whole[k]) if isinstance(v, dict) else whole[k] == v for k, v in part.items())
 
     assert agrees(read_yaml(ROOT / "presets" / "default.yaml"), raw)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"listen": {"features": "yamnet_embedding", "weights": "x", "peak": 0.9}, "train": {"audio": "vectors"}},
+        {
+            "extract": {"seconds": 9.5},
+            "listen": {"features": "soundnet", "weights": "x"},
+            "train": {"audio": "vectors", "vision": "vgg16", "vision_weights": "y", "freeze_vision": True},
+        },
+        {"train": {"audio": "resnet18", "vision": "squeezenet", "vision_weights": "y"}},
+        {"train": {"rectified": ["cosine", "f_a"], "augment": "as_coded_map_follows"}},
+    ],
+)
+def test_networks_that_go_together(raw, changes):
+    for group, values in changes.items():
+        raw[group] |= values
+    check(raw)
