@@ -61,7 +61,7 @@ def test_a_stage_lists_exactly_the_code_that_it_imports(name):
     assert f"-m pipeline.{name}" in stage["cmd"]
 
 
-@pytest.mark.parametrize("name", ["controls", "pairs", "orders", "systems", "systems_pairs", "guided"])
+@pytest.mark.parametrize("name", ["controls", "pairs", "orders", "systems", "systems_pairs", "votes", "guided"])
 def test_a_cell_lists_exactly_the_code_that_it_imports(name):
     assert listed(graph("tables/dvc.yaml")[name]) == code_of("pipeline/commands/cell.py")
 

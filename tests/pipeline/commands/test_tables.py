@@ -37,7 +37,7 @@ def test_before_any_run_the_table_says_what_to_do(project):
     done = project.run("usol", "tables", "best")
     assert (
         done.stderr
-        == "tables/params.yaml: no table 'best'; accepted: controls, pairs, orders, systems, systems_pairs, guided\n"
+        == "tables/params.yaml: no table 'best'; accepted: controls, pairs, orders, systems, systems_pairs, votes, guided\n"
     )
 
 
