@@ -17,11 +17,11 @@ def test_a_constant_is_changed_for_its_own_row_alone(prepared, monkeypatch):
     params = load(overrides={"train": {"system": "guided", "freeze_vision": True, "augment": "none", **network}})
     monkeypatch.setattr(listening, "OF_SYSTEM", {"as it is": {}, "no step 4": {"ROUNDS": 0}})
     monkeypatch.setattr(listening, "OF_VOTES", {"the same": {}, "no box": {"SMALLEST": 2}})
-    rounds, smallest = guided.ROUNDS, voting.SMALLEST
+    before = guided.ROUNDS, voting.SMALLEST
     rows = {row["what"]: row for row in listening.rows(params)}
     assert list(rows)[:-1] == ["not voted", "as it is", "no step 4", "the same", "no box"]
     figures = {name: {key: value for key, value in row.items() if key != "what"} for name, row in rows.items()}
     assert figures["the same"] == figures["as it is"]
     assert figures["no box"]["adaptive"] == figures["not voted"]["adaptive"]  # the same order of pixels
     assert all(0 <= row[name] <= 1 for row in rows.values() for name in listening.NAMES)
-    assert (guided.ROUNDS, voting.SMALLEST) == (rounds, smallest)
+    assert before == (guided.ROUNDS, voting.SMALLEST)
