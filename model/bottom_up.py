@@ -5,6 +5,8 @@ resizing: the map on the grid is C_y^T diag(weight) C_x, where C[k, d] is how mu
 axis. No image of the frame's size is ever made, and the result is that of the longer way (`cv2.resize`, or averaging)
 to float32.
 
+A detector's scores are clipped before they are resized (`clipped_map`): there the pixels that a cell reads are made.
+
 Conventions: boxes are (K, 4) int x, y, w, h in pixels, x to the right, y down, covering [x, x + w) x [y, y + h).
 """
 
@@ -58,6 +60,22 @@ def grid_maps(boxes: Sequence[Boxes], weights: Sequence[NDArray[np.float64]], si
     return (maps if one is None else maps * one).astype(np.float32)
 
 
+def clipped_map(boxes: Boxes, scores: NDArray[np.floating], size: int, resize: Resize) -> Map:
+    """A_bottom where the weights are a detector's scores: summed, clipped to [0, 1], then resized (Sec. 4.2).
+
+    The paper clips the map that Eq. 1 makes, at the frame's resolution: no pixel counts more than once, and a cell that
+    is half under two sure boxes counts half. Returns (S / 16, S / 16) float32 in [0, 1].
+    """
+    starts = np.arange(0, size, STRIDE)
+    within = np.arange(STRIDE) if resize == "area" else np.array([STRIDE // 2 - 1, STRIDE // 2])
+    pixels = (starts[:, None] + within).ravel()
+    x, y, w, h = boxes.T.astype(np.intp)[..., None]
+    along_y = ((pixels >= y) & (pixels < y + h)) * np.asarray(scores, np.float64)[:, None]
+    along_x = ((pixels >= x) & (pixels < x + w)).astype(np.float64)
+    clipped = np.minimum(along_y.T @ along_x, 1)
+    return clipped.reshape(len(starts), len(within), len(starts), len(within)).mean(axis=(1, 3)).astype(np.float32)
+
+
 def expected_mask(boxes: Boxes, likely: NDArray[np.float64], count: int, size: int, resize: Resize) -> Map:
     """How likely each cell is under more than `count` of the chosen boxes, where box i is chosen with likely[i].
 
@@ -97,7 +115,7 @@ def _coverage(size: int, resize: Resize) -> NDArray[np.float32]:
     return ((edges > middle).astype(np.float32) + (edges > middle + 1).astype(np.float32)) / np.float32(2)
 
 
-def count_unit(k: int, weight: Literal["uniform", "rank"], resize: Resize) -> float:
+def count_unit(k: int, weight: Literal["uniform", "rank", "score"], resize: Resize) -> float:
     """The step in which a map counts boxes: 1 / (4 K) with equal weights and bilinear cells, else 0 (it counts none).
 
     A cell averages 2 x 2 pixels, so 4 K A is a whole number. Whoever compares A with a threshold compares counts.

@@ -22,12 +22,13 @@ class Regions:
 
     box: (r, 4) int16 x, y, w, h in pixels, covering [x, x + w) x [y, y + h). level: (r,) int16, 1 for a first segment
     and one more than the higher of its parts for a joined one, or UNKNOWN for all. grouping: (r,) int16, not
-    decreasing.
+    decreasing. score: (r,) float32 in [0, 1], of what is no search.
     """
 
     box: Boxes
     level: NDArray[np.int16]
     grouping: NDArray[np.int16]
+    score: NDArray[np.float32] | None = None
 
 
 def first(regions: Regions, k: int, order: Literal["opencv", "hierarchy", "area"], rng: np.random.Generator) -> Boxes:
@@ -50,6 +51,12 @@ def first(regions: Regions, k: int, order: Literal["opencv", "hierarchy", "area"
         ranks = regions.level * rng.random(len(regions.level))
     box = regions.box[np.argsort(ranks, kind="stable")]
     return box[_firsts(box)[:k]]
+
+
+def surer(box: Boxes, score: NDArray[np.float32], tau: float) -> tuple[Boxes, NDArray[np.float32]]:
+    """The boxes whose score is above tau, and their scores (Sec. 3.1): how many they are is for tau to say."""
+    kept = score > np.float32(tau)
+    return box[kept], score[kept]
 
 
 def inclusion(regions: Regions, k: int) -> tuple[Boxes, NDArray[np.float64]]:

@@ -26,7 +26,7 @@ FULL_SCALE = 32_767  # of a stored waveform
 class FrontEnd:
     """All that a sound's features follow from, beside the sound; no places.
 
-    sample_rate: Hz, of the waveforms that it is given. seconds: how long they are made, where the length matters.
+    sample_rate: Hz, of the waveforms that it is given. seconds: how much of them is heard, from their start.
     peak:        what the loudest sample is brought to first; None: as it is.
     weights:     a hash of the network's file; None without a network.
     """
@@ -73,20 +73,20 @@ def network_of(front_end: FrontEnd, weights: Path | None) -> Network | None:
 def hear(waveform: NDArray[np.int16] | Sound, front_end: FrontEnd, network: Network | None) -> NDArray[np.floating]:
     """What the sound network is given of a waveform.
 
-    waveform: (T,), T at least 1, at the front end's rate: int16, or float of full scale 1.
-    Returns, by features:
-    logmel            (64, columns) float16 decibels, of the waveform repeated in whole copies to `seconds`, or cut.
-    soundnet          (1000,) float32, at 22 050 Hz, likewise repeated or cut (Sec. 4.2).
+    waveform: (T,), T at least 1, at the front end's rate: int16, or float of full scale 1. What is beyond `seconds` is
+    not heard. Returns, by features:
+    logmel            (64, columns) float16 decibels, of the waveform repeated in whole copies to `seconds`.
+    soundnet          (1000,) float32, at 22 050 Hz, likewise repeated (Sec. 4.2).
     yamnet_scores     (521,) float32, yamnet_embedding (1024,): means over patches at 16 kHz, of the waveform as long as
                       it is; below .975 s repeated to that.
     """
-    samples = waveform.astype(np.float32)
+    rate = front_end.sample_rate
+    samples = waveform[: round(rate * front_end.seconds)].astype(np.float32)
     if waveform.dtype == np.int16:
         samples /= np.float32(FULL_SCALE)
     loudest = np.abs(samples).max()
     if front_end.peak is not None and loudest > 0:
         samples *= np.float32(front_end.peak / loudest)
-    rate = front_end.sample_rate
     if front_end.features == "logmel":
         return spectrograms.decibels(filled(samples, round(rate * front_end.seconds)), rate)
     assert network is not None

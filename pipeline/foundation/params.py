@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -132,11 +132,51 @@ class Extract(Group):
     shard_clips: Count
 
 
+ENGINES = ("native", "opencv", "spectral_residual", "fine_grained")  # of proposers.NAME.engine
+
+
 class SelectiveSearch(Group):
     """A selective search (Uijlings et al. 2013)."""
 
-    engine: Literal["native", "opencv"]
+    engine: Annotated[Literal["native", "opencv"], Field(json_schema_extra={"enum": list(ENGINES)})]
     mode: Literal["single", "fast", "quality"]
+
+
+class Saliency(Group):
+    """What stands out in a frame, without any training."""
+
+    engine: Annotated[Literal["spectral_residual", "fine_grained"], Field(json_schema_extra={"enum": list(ENGINES)})]
+    levels: Count
+
+
+def _kind(entry: Any) -> str:
+    """Which of the two an entry of `proposers` is: its engine tells."""
+    engine = entry.get("engine") if isinstance(entry, Mapping) else getattr(entry, "engine", None)
+    return "saliency" if engine in ENGINES[2:] else "search"
+
+
+KINDS: dict[str, type[Group]] = {"search": SelectiveSearch, "saliency": Saliency}
+Proposer = Annotated[
+    Annotated[SelectiveSearch, Tag("search")] | Annotated[Saliency, Tag("saliency")], Discriminator(_kind)
+]
+
+
+class Detector(Group):
+    """A Faster R-CNN, trained on boxed photographs in PASCAL VOC's layout, or taken as it is."""
+
+    root: str
+    train_list: str | None
+    val_list: str | None
+    classes: Annotated[list[str], Field(min_length=1)] | None
+    network: Literal["small", "mobilenet_v2", "mobilenet_v3_320_fpn", "resnet50_fpn"]
+    weights: str | None
+    frame_size: Annotated[int, Field(ge=2 * STRIDE, multiple_of=STRIDE)]
+    augment: Literal["none", "flips", "strong"]
+    epochs: Natural
+    batch: Count
+    lr: Positive
+    precision: Literal["auto", "float32", "bfloat16"]
+    seed: Seed
 
 
 class Attend(Group):
@@ -146,7 +186,8 @@ class Attend(Group):
     k: Count
     order: Literal["opencv", "hierarchy", "area", "expected"]
     mask_t: Annotated[float, Field(ge=0)] | None
-    weight: Literal["uniform", "rank"]
+    weight: Literal["uniform", "rank", "score", "auto"]
+    tau: Share
     resize: Literal["bilinear", "area"]
     control: Literal["none", "places", "cells", "constant"]
     seed: Seed
@@ -211,7 +252,8 @@ class Params(Group):
     worlds: dict[Name, World]
     source: Source
     extract: Extract
-    proposers: Annotated[dict[Name, SelectiveSearch], Field(min_length=1)]
+    proposers: Annotated[dict[Name, Proposer], Field(min_length=1)]
+    detectors: dict[Name, Detector]
     attend: Attend
     listen: Listen
     train: Train
@@ -221,7 +263,11 @@ class Params(Group):
 
 SOUNDNET_RATE, SOUNDNET_SHORTEST = 22_050, 209_374  # Hz; samples: as model/networks/soundnet.py has them, beside torch
 BRING_VECTORS = ("pairs", "flickr_soundnet")  # sources that may bring a vector of each sound
-MAPPINGS: dict[str, type[Group]] = {"worlds": World, "proposers": SelectiveSearch}  # their entries' names are free
+MAPPINGS: dict[str, type[Group]] = {
+    "worlds": World,
+    "proposers": SelectiveSearch,
+    "detectors": Detector,
+}  # their entries' names are free
 
 
 def read_yaml(path: Path) -> Any:
@@ -281,8 +327,9 @@ def check(raw: Mapping[str, object], place: str = str(PARAMS_FILE)) -> Params:
 def _mistake(loc: tuple[int | str, ...], kind: str, seen: object) -> str:
     """One line on one mistake at the place `loc`."""
     keys = [str(part) for part in loc if part != "[key]"]
+    tag = keys.pop(2) if len(keys) > 2 and keys[0] == "proposers" else None
     place = ".".join(keys)
-    parent, known = _model_at(keys[:-1])
+    parent, known = _model_at(keys[:-1], tag)
     if kind == "extra_forbidden":
         close = difflib.get_close_matches(keys[-1], known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
@@ -295,16 +342,16 @@ def _mistake(loc: tuple[int | str, ...], kind: str, seen: object) -> str:
         return f"{place}: got {seen!r}; accepted: a mapping with {', '.join(MAPPINGS[keys[0]].model_fields)}"
     while keys and keys[-1] not in known:  # inside a list or a union: the field is what the user wrote
         keys.pop()
-        parent, known = _model_at(keys[:-1])
+        parent, known = _model_at(keys[:-1], tag)
     return f"{'.'.join(keys)}: got {seen!r}; accepted: {_accepted(parent, keys[-1]) if keys else 'a mapping of groups'}"
 
 
-def _model_at(keys: list[str]) -> tuple[type[BaseModel], list[str]]:
-    """The model that the keys lead to and the names of its fields."""
+def _model_at(keys: list[str], tag: str | None) -> tuple[type[BaseModel], list[str]]:
+    """The model that the keys lead to and the names of its fields; tag: the kind of an entry of `proposers`."""
     model: type[BaseModel] = Params
     for depth, key in enumerate(keys):
         if depth == 1 and keys[0] in MAPPINGS:
-            model = MAPPINGS[keys[0]]
+            model = KINDS[tag] if tag else MAPPINGS[keys[0]]
         elif key in model.model_fields and key not in MAPPINGS:
             annotation = model.model_fields[key].annotation
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -344,8 +391,12 @@ def _disagreements(raw: Mapping[str, object]) -> Iterator[str]:
     train, listen = _valid(Train, raw, "train"), _valid(Listen, raw, "listen")
     if source:
         yield from _of_source(source, trains=train is None or train.epochs > 0)
-    if attend and isinstance(proposers := raw.get("proposers"), Mapping):
-        yield from _of_attend(attend, proposers)
+    proposers, detectors = raw.get("proposers"), raw.get("detectors")
+    if isinstance(proposers, Mapping) and isinstance(detectors, Mapping):
+        for name in detectors:
+            yield from _of_detector(name, _valid(Detector, detectors, name), proposers)
+        if attend:
+            yield from _of_attend(attend, proposers, detectors)
     runtime = _valid(Runtime, raw, "runtime")
     if runtime and runtime.scheduler and runtime.engine != "dask":
         yield f"runtime.scheduler: got {runtime.scheduler!r} with engine {runtime.engine}; accepted: null, or dask"
@@ -390,10 +441,39 @@ def world_of(folder: str) -> str | None:
     return parts[2] if parts[:2] == ("data", "worlds") and len(parts) > 2 else None
 
 
-def _of_attend(attend: Attend, proposers: Mapping[str, object]) -> Iterator[str]:
-    if attend.proposer not in proposers:
-        yield f"attend.proposer: got {attend.proposer!r}; accepted: {', '.join(map(str, proposers))}"
+def _of_detector(name: str, detector: Detector | None, proposers: Mapping[str, object]) -> Iterator[str]:
+    place = f"detectors.{name}"
+    if name in proposers:
+        yield f"{place}: a proposer has this name too, and their regions need a folder each; accepted: another name"
+    if detector is None:
+        return
+    if detector.epochs and not detector.train_list:
+        yield f"{place}.train_list: got null with epochs {detector.epochs}; accepted: a list in root, or epochs 0"
+    if detector.epochs == 0 and detector.weights is None:
+        yield f"{place}.epochs: got 0 with weights null; accepted: 1 or more, or weights to take as they are"
+    if detector.weights == "coco" and detector.network not in ("mobilenet_v3_320_fpn", "resnet50_fpn"):
+        yield (
+            f"{place}.weights: got 'coco' with network {detector.network}, of which there are none; accepted: "
+            "mobilenet_v3_320_fpn, resnet50_fpn"
+        )
+
+
+def _of_attend(attend: Attend, proposers: Mapping[str, object], detectors: Mapping[str, object]) -> Iterator[str]:
+    if attend.proposer not in {**proposers, **detectors}:
+        yield f"attend.proposer: got {attend.proposer!r}; accepted: {', '.join(map(str, [*proposers, *detectors]))}"
+        return
     search = _valid(SelectiveSearch, proposers, attend.proposer)
+    is_scored = attend.proposer in detectors or _valid(Saliency, proposers, attend.proposer) is not None
+    if search and attend.weight == "score":
+        yield (
+            f"attend.weight: got 'score', but {attend.proposer} is a search, which gives none; accepted with it: "
+            "uniform, rank, auto"
+        )
+    if is_scored and attend.weight in ("uniform", "rank") and attend.order != "area":
+        yield (
+            f"attend.order: got {attend.order!r}, but {attend.proposer} is no search, whose regions have levels; "
+            "accepted with it: area (or attend.weight: score)"
+        )
     if search and search.engine == "opencv" and attend.order in ("hierarchy", "expected"):
         yield (
             f"attend.order: got {attend.order!r}, but OpenCV's engine tells no level of a region; accepted with it: "
@@ -401,8 +481,8 @@ def _of_attend(attend: Attend, proposers: Mapping[str, object]) -> Iterator[str]
         )
     if attend.mask_t is not None and attend.order != "expected":
         yield f"attend.mask_t: got {attend.mask_t:g} with order {attend.order}; accepted: null, or order expected"
-    if attend.order == "expected" and attend.weight != "uniform":
-        yield f"attend.weight: got {attend.weight!r} with order expected; accepted: uniform"
+    if search and attend.order == "expected" and attend.weight == "rank":
+        yield f"attend.weight: got {attend.weight!r} with order expected; accepted: uniform, auto"
 
 
 def _of_listen(listen: Listen, extract: Extract | None) -> Iterator[str]:

@@ -65,6 +65,24 @@ def test_a_map_is_bounded_by_the_sum_of_weights_and_mirrors_with_its_boxes(seed)
     assert grid_map(mirrored, weights, SIZE, "bilinear") == pytest.approx(made[:, ::-1], abs=1e-6)
 
 
+@given(st.integers(0, 10_000), st.integers(0, 30), st.sampled_from(["bilinear", "area"]))
+def test_scores_are_clipped_at_the_frame_s_resolution_and_then_resized(seed, n, resize):
+    rng = np.random.default_rng(seed)
+    boxes, scores = boxes_in(SIZE, n, rng), rng.random(n)
+    image = np.minimum(summed(boxes, scores, SIZE), 1)
+    cells = SIZE // bottom_up.STRIDE
+    by_cv2 = cv2.resize(image, (cells, cells), interpolation=cv2.INTER_LINEAR)
+    by_mean = image.reshape(cells, 16, cells, 16).mean(axis=(1, 3))
+    expected = by_cv2 if resize == "bilinear" else by_mean
+    assert bottom_up.clipped_map(boxes, scores, SIZE, resize) == pytest.approx(expected, abs=1e-5)
+
+
+def test_two_sure_boxes_on_half_a_cell_count_once():
+    left_half = np.array([[0, 0, 8, 16]] * 2, np.int16)
+    made = bottom_up.clipped_map(left_half, np.array([0.9, 0.9]), 32, "bilinear")
+    assert made.tolist() == [[0.5, 0], [0, 0]]  # resized first, the half would be .9
+
+
 def test_no_region_gives_an_empty_map():
     nothing = np.zeros((0, 4), np.int16)
     assert grid_map(nothing, np.zeros(0), SIZE, "bilinear").tolist() == np.zeros((4, 4)).tolist()

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from model import bottom_up
+from model import bottom_up, regions
 from model.regions import UNKNOWN, Regions
 from pipeline import attend
 from pipeline.foundation import shards
+from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Attend
 
 SETTINGS = Attend(
@@ -13,6 +16,7 @@ SETTINGS = Attend(
     order="area",
     mask_t=None,
     weight="uniform",
+    tau=0.5,
     resize="bilinear",
     control="none",
     seed=0,
@@ -21,7 +25,8 @@ BOXES = np.array([[x, y, 40, 30] for x in range(0, 24, 2) for y in range(0, 34, 
 
 
 def map_of(boxes: np.ndarray, clip_id: str, settings: Attend, size: int) -> np.ndarray:
-    return attend.maps_of({clip_id: found(boxes)}, settings, size)[0]
+    weight = "uniform" if settings.weight == "auto" else settings.weight
+    return attend.maps_of({clip_id: found(boxes)}, settings, weight, size)[0]
 
 
 def found(boxes: np.ndarray) -> Regions:
@@ -34,7 +39,7 @@ def with_(**changes) -> Attend:
 
 def test_a_map_is_eq_1_of_the_first_k():
     unknown = np.full(len(BOXES), UNKNOWN, np.int16)
-    made = attend.maps_of({"clip": Regions(BOXES, unknown, unknown)}, with_(order="opencv"), 64)
+    made = attend.maps_of({"clip": Regions(BOXES, unknown, unknown)}, with_(order="opencv"), "uniform", 64)
     expected = bottom_up.grid_maps([BOXES[:10]], [np.full(10, 0.1)], 64, "bilinear")
     assert made.tolist() == expected.tolist()
 
@@ -90,6 +95,62 @@ def test_changing_the_order_searches_nothing_again(prepared):
     prepared.set({"attend": {"order": "area"}})
     prepared.stage("attend")
     assert prepared.bytes_of("data/bottom_up") == before
+
+
+def scored(tmp_path, scores: np.ndarray) -> Path:
+    rows = {
+        "box": [BOXES[: len(scores)]],
+        "score": [scores.astype(np.float32)],
+        "label": [np.ones(len(scores), np.int16)],
+    }
+    shards.write_flat(tmp_path / "regions.h5", "detect", ["a"], rows, size=64, is_scored=1)
+    return tmp_path / "regions.h5"
+
+
+def attended(tmp_path, path: Path, **changes) -> shards.Shard:
+    attend.attend_shard(tmp_path, path, with_(**changes))
+    return shards.Shard(tmp_path / "bottom_up.h5")
+
+
+@pytest.mark.parametrize("weight", ["score", "auto"])
+def test_scored_regions_above_tau_are_summed_by_their_scores(tmp_path, weight):
+    scores = np.linspace(0, 1, 40)
+    made = attended(tmp_path, scored(tmp_path, scores), weight=weight, tau=0.6, k=1)
+    kept = scores.astype(np.float32) > 0.6
+    expected = bottom_up.clipped_map(BOXES[:40][kept], scores[kept], 64, "bilinear")
+    assert made.read("a", "map") == pytest.approx(expected, abs=1e-6)
+    assert made.attributes["unit"] == 0
+
+
+def test_table_3_tau_keeps_other_numbers_of_boxes_and_detects_nothing_again(tmp_path):
+    path = scored(tmp_path, np.linspace(0, 1, 101))
+    before = path.read_bytes()
+    maps = {tau: attended(tmp_path, path, weight="score", tau=tau).read("a", "map") for tau in (0.3, 0.5, 0.7)}
+    read = shards.Shard(path)
+    kept = {tau: len(regions.surer(read.read("a", "box"), read.read("a", "score"), tau)[0]) for tau in maps}
+    assert len(read.read("a", "box")) == 101
+    assert kept == {0.3: 70, 0.5: 50, 0.7: 30}
+    assert len({made.tobytes() for made in maps.values()}) == 3
+    assert path.read_bytes() == before
+
+
+def test_a_search_has_no_score_to_weigh_by(tmp_path):
+    rows = {name: [getattr(found(BOXES), name)] for name in ("box", "level", "grouping")}
+    shards.write_flat(tmp_path / "regions.h5", "propose", ["a"], rows, size=64)
+    auto = attended(tmp_path, tmp_path / "regions.h5", weight="auto").read("a", "map")
+    assert auto.tolist() == attended(tmp_path, tmp_path / "regions.h5").read("a", "map").tolist()
+    with pytest.raises(UserError, match=r"attend\.weight.*selective_search have none.*accepted"):
+        attended(tmp_path, tmp_path / "regions.h5", weight="score")
+
+
+def test_scored_regions_can_be_taken_by_area_too(tmp_path):
+    made = attended(tmp_path, scored(tmp_path, np.zeros(40)), weight="uniform")
+    assert made.read("a", "map").any()
+    assert made.attributes["unit"] == 1 / 40
+
+
+def test_no_region_above_tau_gives_an_empty_map(tmp_path):
+    assert not attended(tmp_path, scored(tmp_path, np.zeros(40)), weight="score").read("a", "map").any()
 
 
 def test_a_shard_of_clips_that_were_all_rejected_is_an_empty_one(tmp_path):

@@ -75,6 +75,18 @@ def test_yamnet_is_given_the_sound_as_long_as_it_is_and_less_than_a_patch_repeat
     assert spy.given.shape == (1 + (298 - 96) // 48, 96, 64)
 
 
+@pytest.mark.parametrize("features", ["logmel", "soundnet", "yamnet_embedding"])
+def test_no_more_is_heard_than_the_front_end_s_seconds(features):
+    """Not even by its peak."""
+    front_end, sound = FrontEnd(features, 16_000, 2.0, 0.9, None), tone(2, 16_000, level=0.3)
+    heard = []
+    for samples in (sound, np.concatenate([sound, tone(1, 16_000, 900, 1.0)])):
+        spy = Spy()
+        made = hear(samples, front_end, spy)
+        heard.append(made if features == "logmel" else spy.given)
+    assert (heard[0] == heard[1]).all()
+
+
 def test_params_and_soundnet_agree_on_the_shortest_sound():
     assert (params.SOUNDNET_RATE, params.SOUNDNET_SHORTEST) == (soundnet.SAMPLE_RATE, soundnet.SHORTEST)
 
