@@ -31,7 +31,8 @@ def run(table: str | None) -> None:
             device_of(params.runtime.device)
     except UserError as error:
         sys.exit(str(error))
-    problems = [*_unwritable(), *_of_root(params), *_of_lists(params), *_of_weights(params), *_of_init(params)]
+    problems = [*_unwritable(), *_of_root(params), *_of_lists(params), *_of_weights(params)]
+    problems += [*_of_init(params), *_of_detectors(params)]
     if problems:
         sys.exit("\n".join(problems))
     print(f"{PARAMS_FILE}: every key is known and its value accepted")
@@ -112,6 +113,22 @@ def _of_init(params: Params) -> Iterator[str]:
             f"{PARAMS_FILE}: train.init: {init} has no {' and no '.join(missing)}; name the folder of an exported "
             "checkpoint, such as a copy of data/model"
         )
+
+
+def _of_detectors(params: Params) -> Iterator[str]:
+    for name, detector in params.detectors.items():
+        place, root = f"{PARAMS_FILE}: detectors.{name}", Path(detector.root)
+        if detector.weights not in (None, "coco") and not Path(detector.weights).is_file():
+            yield f"{place}.weights: {detector.weights} does not exist; put the file there, or name another"
+        if world_of(detector.root) is not None:  # which may not be made yet
+            continue
+        if not root.is_dir():
+            yield f"{place}.root: {root} is no folder; set it to the folder of boxed photographs"
+            continue
+        for key in ("train_list", "val_list"):
+            listed = getattr(detector, key)
+            if listed is not None and not (root / listed).is_file():
+                yield f"{place}.{key}: {root / listed} is no file; put it there, name another, or set it to null"
 
 
 def _told(params: Params) -> str:

@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import clips, costs, extract, grid, plain, results, scaling, systems, usage
+from benchmarks import clips, costs, detector, extract, grid, plain, results, scaling, systems, usage
 from benchmarks import pipeline as whole
 from benchmarks import shards as stored
 from benchmarks.project import Project
 from benchmarks.usage import Usage
 from pipeline.commands.cell import Table
-from pipeline.foundation.params import load
+from pipeline.foundation.params import Runtime, load
+from tests import voc
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
 
@@ -174,3 +175,12 @@ def test_cells_that_are_trained_alike_are_measured_once(prepared):
     found = systems.trainings(Table("systems", [0, 1], cells), seed=3)
     assert list(found) == ["usol", "lvs"]
     assert [params.train.seed for params in found.values()] == [3, 3]
+
+
+def test_a_detector_is_trained_and_its_boxes_are_counted(in_tmp):
+    settings = voc.settings(voc.write(in_tmp / "voc"))
+    row = detector.measured(settings, Runtime(engine="joblib", workers=1, scheduler=None, device="cpu"))
+    assert (row["device"], row["epochs"], row["n"]) == ("cpu", 1, 4)
+    assert row["boxes a frame"] > 50 > row["above .5"]
+    assert min(row["CPU s"], row["wall s"], row["frames a s"]) > 0
+    assert not (in_tmp / ".scratch").exists()

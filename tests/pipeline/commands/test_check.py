@@ -1,6 +1,9 @@
 import os
+from pathlib import Path
 
 import pytest
+
+from tests import voc
 
 
 def told(project) -> str:
@@ -114,3 +117,17 @@ def test_mistakes_in_a_table_are_told_before_anything_is_trained(project, conten
     assert done.returncode == 1
     assert done.stderr.startswith(f"tables/params.yaml: {line}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_detector_s_folder_lists_and_weights_that_are_not_there_are_told(project):
+    entry = voc.settings(Path("nowhere"), weights="w.safetensors").model_dump()
+    (project.folder / "voc").mkdir()
+    project.set({"detectors": {"a": entry, "b": {**entry, "root": "voc", "weights": None}}})
+    assert told(project).splitlines() == [
+        "params.yaml: detectors.a.weights: w.safetensors does not exist; put the file there, or name another",
+        "params.yaml: detectors.a.root: nowhere is no folder; set it to the folder of boxed photographs",
+        "params.yaml: detectors.b.train_list: voc/ImageSets/Main/train.txt is no file; put it there, name another, or "
+        "set it to null",
+        "params.yaml: detectors.b.val_list: voc/ImageSets/Main/val.txt is no file; put it there, name another, or set "
+        "it to null",
+    ]

@@ -300,3 +300,67 @@ def test_networks_that_go_together(raw, changes):
     for group, values in changes.items():
         raw[group] |= values
     check(raw)
+
+
+def with_a_detector(raw: dict, **changes: object) -> dict:
+    """The committed parameters with the preset's detector, changed."""
+    entry = read_yaml(ROOT / "presets/paper_supervised.yaml")["detectors"]["faster_rcnn"]
+    raw["detectors"] = {"frcnn": {**entry, **changes}}
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"train_list": None}, "frcnn.train_list: got null with epochs 100; accepted: a list in root, or epochs 0"),
+        ({"epochs": 0}, "frcnn.epochs: got 0 with weights null; accepted: 1 or more, or weights to take as they are"),
+        (
+            {"weights": "coco"},
+            "frcnn.weights: got 'coco' with network small, of which there are none; accepted: mobilenet_v3_320_fpn, "
+            "resnet50_fpn",
+        ),
+        (
+            {"network": "vgg"},
+            "frcnn.network: got 'vgg'; accepted: small, mobilenet_v2, mobilenet_v3_320_fpn, resnet50_fpn",
+        ),
+        ({"tau": 0.5}, "frcnn.tau: unknown key; accepted: "),
+        ({"frame_size": 100}, "frcnn.frame_size: got 100; accepted: a whole number, >= 32, a multiple of 16"),
+    ],
+)
+def test_a_detector_that_cannot_be_is_told(raw, changes, line):
+    (told,) = mistakes(with_a_detector(raw, **changes))
+    assert told.startswith(f"params.yaml: detectors.{line}")
+
+
+def test_a_detector_may_not_have_a_proposer_s_name(raw):
+    raw["detectors"] = {"selective_search": with_a_detector(raw)["detectors"]["frcnn"]}
+    (told,) = mistakes(raw)
+    assert "a proposer has this name too" in told
+
+
+def test_a_detector_s_boxes_make_the_map_by_their_scores_or_by_area(raw):
+    with_a_detector(raw)
+    raw["attend"] |= {"proposer": "frcnn", "weight": "auto"}
+    assert check(raw).attend.tau == 0.5
+    raw["attend"] |= {"weight": "uniform", "order": "area"}
+    check(raw)
+    raw["attend"] |= {"order": "opencv"}
+    assert "frcnn is no search, whose regions have levels" in mistakes(raw)[0]
+    raw["attend"] |= {"proposer": "selective_search", "weight": "score"}
+    assert "selective_search is a search, which gives none" in mistakes(raw)[0]
+
+
+def test_an_entry_of_proposers_is_what_its_engine_says(raw):
+    raw["proposers"]["quick"] = {"engine": "fine_grained", "levels": 9}
+    check(raw)
+    for entry, line in (
+        ({"engine": "fine_grained"}, "quick.levels: missing; accepted: a whole number, >= 1"),
+        ({"engine": "fine_grained", "levels": 9, "mode": "fast"}, "quick.mode: unknown key; accepted: engine, levels"),
+        ({"engine": "native", "levels": 9}, "quick.mode: missing; accepted: single, fast, quality"),
+        (
+            {"engine": "x", "mode": "fast"},
+            "quick.engine: got 'x'; accepted: native, opencv, spectral_residual, fine_gr",
+        ),
+    ):
+        raw["proposers"]["quick"] = entry
+        assert any(told.startswith(f"params.yaml: proposers.{line}") for told in mistakes(raw)), mistakes(raw)
