@@ -28,7 +28,7 @@ class System(nn.Module):
     uses: ClassVar[frozenset[str]] = frozenset()  # of "boxes" and "labels"
     hears_vectors: ClassVar[bool] = False  # only vectors: the class scores of a network that was trained elsewhere
     is_fitted: ClassVar[bool] = False  # by `fit`, in place of `loss`
-    begins_with: ClassVar[str | None] = None  # the system whose trained networks it takes where no weights are given
+    begins_with: ClassVar[str | None] = None  # the system whose trained networks it takes, unless both are given
 
     def __init__(self, vision: Network, audio: Network, settings: Any) -> None:
         super().__init__()

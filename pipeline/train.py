@@ -124,8 +124,8 @@ def _known(settings: Train, clips: Clips) -> Known:
 
 
 def _begins_with(settings: Train) -> str | None:
-    """The system that is trained first, for its networks; None where there is none, or weights are given."""
-    given = settings.init is not None or settings.vision != "small"
+    """The system that is trained first, for its networks; None where there is none, or none of them is untrained."""
+    given = settings.init is not None or (settings.vision != "small" and settings.audio == "vectors")
     return None if given else checkpoints.system_class(settings.system).begins_with
 
 

@@ -41,7 +41,7 @@ class Settings:
 class Guided(System):
     """Filters of a sound, solved for on networks that stay as they are.
 
-    They are those of pre-trained weights where there are any, else a trained usol's.
+    They are those of pre-trained weights and the source's vectors, or where one is to be learned, a trained usol's.
     """
 
     settings_class = Settings

@@ -196,6 +196,14 @@ def test_a_system_that_is_solved_begins_with_a_trained_one_and_leaves_no_curve(p
     assert (run(epochs=1, system="guided") / "model.safetensors").read_bytes() == content
 
 
+def test_networks_that_are_given_need_no_other_system():
+    given = {"vision": "mobilenet_v2", "vision_layer": "features.13", "vision_weights": "x"}
+    settings = load().train.model_copy(update={"system": "guided", **given})
+    assert train._begins_with(settings) == "usol"  # the sound network is not given
+    assert train._begins_with(settings.model_copy(update={"audio": "vectors"})) is None
+    assert train._begins_with(settings.model_copy(update={"system": "usol"})) is None
+
+
 def test_sounds_that_are_all_the_same_are_told(prepared):
     listing = shards.Shards(train.SOUNDS)
     for path in shards.shard_paths(train.SOUNDS):
