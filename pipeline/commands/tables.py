@@ -171,7 +171,7 @@ def _success_table(cells: dict[str, Cell]) -> str:
     first_name, first = next(iter(cells.items()))
     main, *others = first.success
     costs = ["a wrong sound costs", "on hard clips"]
-    header = ["cell", main, "the seeds", f"{first_name} leads by", *others, *costs, "its map alone"]
+    header = ["cell", main, "of hard ones", "the seeds", f"{first_name} leads by", *others, *costs, "its map alone"]
     best = first.success[main]["ciou"]
     rows = []
     for name, cell in cells.items():
@@ -180,6 +180,7 @@ def _success_table(cells: dict[str, Cell]) -> str:
             [
                 name,
                 f"{right.mean():.3f}",
+                _rate(right, cell.hard),
                 " ".join(f"{value:.2f}" for value in right.mean(axis=1)),
                 "" if cell is first else cell.lead(best, right),
                 *(f"{cell.success[protocol]['ciou'].mean():.3f}" for protocol in others),
@@ -192,10 +193,14 @@ def _success_table(cells: dict[str, Cell]) -> str:
         if baseline := NAMES.get(column.removeprefix("ciou_")):
             rates = [first.success[protocol][column] for protocol in (main, *others)]
             lead = first.lead(best, rates[0])
-            rows.append(
-                [baseline, f"{rates[0].mean():.3f}", "", lead, *(f"{r.mean():.3f}" for r in rates[1:]), *3 * [""]]
-            )
+            found = [f"{rates[0].mean():.3f}", _rate(rates[0], first.hard), "", lead]
+            rows.append([baseline, *found, *(f"{r.mean():.3f}" for r in rates[1:]), *3 * [""]])
     return as_table(rows, header)
+
+
+def _rate(success: NDArray[np.float64], part: NDArray[np.bool_]) -> str:
+    """The share of successes (seeds, clips) in a part of the clips; nothing where it has none."""
+    return f"{success[:, part].mean():.3f}" if part.any() else ""
 
 
 def _read_cell(table: Table, cell: str) -> Cell:
