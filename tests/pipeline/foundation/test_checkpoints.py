@@ -94,6 +94,15 @@ def test_a_weights_file_that_is_none_is_told_by_name(settings, tmp_path, content
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("audio", ["small", "resnet18"])
+def test_sounds_stay_normalised_as_they_were_in_training(settings, card, tmp_path, audio):
+    settings = settings.model_copy(update={"audio": audio})
+    system = checkpoints.new_system(settings, Known(64, (-40.7, 10.6), card.unit))
+    checkpoints.save(tmp_path, system, dataclasses.replace(card, train=settings.model_dump()))
+    loaded = checkpoints.load(tmp_path)[0].audio
+    assert (float(loaded.mean), float(loaded.deviation)) == pytest.approx((-40.7, 10.6))
+
+
 def test_a_missing_weights_file_is_told(settings, tmp_path):
     with pytest.raises(UserError, match="does not exist; put the file there"):
         checkpoints.pretrained(with_weights(settings, tmp_path / "x.safetensors"))
