@@ -20,7 +20,8 @@ from benchmarks.results import Row, parser, told
 from benchmarks.usage import timed
 from pipeline.detector import make_detector
 from pipeline.foundation.devices import device_of
-from pipeline.foundation.params import Detector, Params, Runtime, load
+from pipeline.foundation.params import Detector, Params, Runtime
+from pipeline.foundation.params_file import load
 from pipeline.foundation.photographs import PHOTOGRAPHS
 from pipeline.foundation.shards import Shard
 from pipeline.proposers import faster_rcnn

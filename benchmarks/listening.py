@@ -27,7 +27,8 @@ from pipeline import evaluate, train
 from pipeline.foundation import checkpoints, heat, manifest
 from pipeline.foundation.batches import Clips, Folders
 from pipeline.foundation.features import kept_features
-from pipeline.foundation.params import Params, load
+from pipeline.foundation.params import Params
+from pipeline.foundation.params_file import load
 from pipeline.foundation.scores import CHUNK
 from pipeline.foundation.truth import truth_of
 from pipeline.foundation.voters import Voters

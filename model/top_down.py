@@ -31,3 +31,9 @@ def attended(features: Tensor, attention: Tensor) -> Tensor:
     if attention.ndim == 3:
         return torch.einsum("bhw,bchw->bc", attention, features)
     return torch.einsum("bshw,bchw->bsc", attention, features)
+
+
+def scaled(maps: Tensor) -> Tensor:
+    """Maps (..., h, w) brought to [0, 1], each by itself; a constant one is 0."""
+    low, high = maps.amin(dim=(-2, -1), keepdim=True), maps.amax(dim=(-2, -1), keepdim=True)
+    return (maps - low) / torch.where(high > low, high - low, 1)

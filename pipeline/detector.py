@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,26 +22,24 @@ from tqdm import tqdm
 from model import detection
 from model.average_precision import Boxes, average_precision
 from model.vision import MobileNetV2
-from pipeline.foundation import detectors, manifest, media, shards
+from pipeline.foundation import detectors, manifest, shards
 from pipeline.foundation.detectors import Begun, Card
 from pipeline.foundation.devices import device_of, precision_of
-from pipeline.foundation.engines import SCRATCH, Piece, alone, finish
+from pipeline.foundation.engines import SCRATCH, alone
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.files import write_whole
 from pipeline.foundation.manifest import Rejection
-from pipeline.foundation.params import PARAMS_FILE, Detector, Runtime
-from pipeline.foundation.photographs import BOXES, PHOTOGRAPHS, Augmentation, Photographs, frames_on
+from pipeline.foundation.params import Detector, Runtime
+from pipeline.foundation.params_file import PARAMS_FILE
+from pipeline.foundation.photographs import Augmentation, Photographs, frames_on
 from pipeline.foundation.randomness import whole
 from pipeline.foundation.stages import stage
-from pipeline.sources import voc
-from pipeline.sources.reading import Unusable
+from pipeline.sources import voc, voc_photographs
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # raise when the results change
 DETECTORS, METRICS = Path("data/detectors"), Path("data/metrics")
-PIECE = 64  # photographs that are read at a time
-MOST_PIXELS = 64e6  # of one photograph
 WARM_UP = 100  # steps over which the learning rate rises; it then falls to 0 along a cosine
 PRETRAINED_LR = 0.1  # of the learning rate, for a visual network that is trained already
 WEIGHT_DECAY, MOST_GRADIENT = 1e-4, 10.0
@@ -86,7 +83,9 @@ def make_detector(name: str, settings: Detector, runtime: Runtime) -> Path:
     torch.manual_seed(settings.seed)
     begun = detectors.begin(settings, place, classes)
     labels = detectors.labels_of(begun.classes)
-    folders = {split: _read(root, names[split], labels, settings, runtime) for split in names}
+    folders = {
+        split: voc_photographs.pieces(root, names[split], labels, settings.frame_size, runtime) for split in names
+    }
     sets = {split: Photographs(folders[split]) for split in names}
     if settings.epochs and not sets["train"].names:
         raise UserError(
@@ -131,54 +130,6 @@ def _lists(root: Path, settings: Detector) -> dict[str, tuple[list[str], list[Re
 def _why(folders: dict[str, list[Path]]) -> str:
     first = next(iter(manifest.read_rejected(folders["train"][0])))
     return f"{first.path}: {first.reason}; mend them, or name another root"
-
-
-def _read(root: Path, names: list[str], labels: dict[str, int], settings: Detector, runtime: Runtime) -> list[Path]:
-    """The finished pieces of some photographs, read where that was not done yet."""
-    pieces = []
-    for start in range(0, len(names), PIECE):
-        chunk = names[start : start + PIECE]
-        files = [path for name in chunk for path in (voc.picture_of(name), voc.annotation_of(name))]
-        states = [(path, *_state(root / path)) for path in files]
-        mark = shards.fingerprint("photographs", VERSION, settings.frame_size, labels, str(root), states)
-        work = (root, chunk, labels, settings.frame_size)
-        pieces.append(Piece(f"photographs {start}", mark, len(chunk), read_photographs, work))
-    return finish("photographs", pieces, runtime)
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """What tells that a file is still the same without reading it: size and time of change."""
-    try:
-        status = path.stat()
-    except OSError:
-        return -1, -1  # told apart when it is opened, and rejected there
-    return status.st_size, status.st_mtime_ns
-
-
-def read_photographs(folder: Path, root: Path, names: list[str], labels: dict[str, int], side: int) -> int:
-    """Write photographs.h5, boxes.h5 and rejected.csv of some photographs; returns how many were rejected."""
-    cv2.setNumThreads(1)
-    frames, rejections = {}, []
-    rows: dict[str, list[np.ndarray]] = {"corners": [], "label": [], "difficult": []}
-    limits = media.Limits(media.Budget(math.inf), MOST_PIXELS)
-    for name in names:
-        try:
-            picture = media.still_frame(root / voc.picture_of(name), limits).frame
-            found = voc.read(root, name, labels, (picture.shape[1], picture.shape[0]))
-        except (Unusable, media.Unusable) as error:
-            rejections.append(Rejection(name, voc.picture_of(name), str(error)))
-            continue
-        rejections += found.rejections
-        shrinks = min(picture.shape[:2]) >= side
-        frames[name] = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        rows["corners"].append(np.array([item.box for item in found.items], np.float32).reshape(-1, 4))
-        rows["label"].append(np.array([labels[item.label] for item in found.items], np.int16))
-        rows["difficult"].append(np.array([item.difficult for item in found.items], np.int16))
-    stacked = np.array(list(frames.values()), np.uint8).reshape(-1, side, side, 3)
-    shards.write(folder / PHOTOGRAPHS, "detector", list(frames), {"frame": stacked})
-    shards.write_flat(folder / BOXES, "detector", list(frames), rows)
-    manifest.write_rejected(folder, rejections)
-    return len(names) - len(frames)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from tests.samples import ROOT
 
-PARAMS = "pipeline/foundation/params.py"
+PARAMS = {f"pipeline/foundation/{name}.py" for name in ("params", "agreement", "params_file")}
 TABLES = [name for name in YAML(typ="safe", pure=True).load(ROOT / "tables" / "params.yaml") if name != "seeds"]
 STAGES = ("world", "source", "extract", "propose", "detector", "detect", "attend", "listen", "train", "evaluate")
 
@@ -38,7 +38,7 @@ def all_imports_of(file: str) -> set[str]:
 
 def code_of(file: str) -> list[str]:
     """What dvc.yaml must list for a module; the systems, which a registry names, as the folder that they are in."""
-    found = all_imports_of(file) - {PARAMS}
+    found = all_imports_of(file) - PARAMS
     if "model/system.py" in found:
         for system in sorted((ROOT / "model" / "systems").glob("*.py")):
             found |= all_imports_of(system.relative_to(ROOT).as_posix())

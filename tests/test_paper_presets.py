@@ -8,7 +8,7 @@ import torch
 
 from model.networks.soundnet import SoundNet
 from model.networks.vgg16 import VGG16
-from pipeline.foundation.params import load
+from pipeline.foundation.params_file import load
 from tests.project import TINY, Project
 from tests.weights import random_weights, soundnet_npy
 

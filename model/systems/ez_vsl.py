@@ -50,7 +50,7 @@ class EzVsl(System):
         features = self.see(frames, features)
         audiovisual = top_down.similarity(self.of_cells(features), self.of_sound(self.hear(sounds)))
         objects = features.abs().mean(dim=1) if self.settings.freeze_vision else bottom_up
-        return 2 * (ALPHA * scaled(audiovisual) + (1 - ALPHA) * scaled(objects)) - 1
+        return 2 * (ALPHA * top_down.scaled(audiovisual) + (1 - ALPHA) * top_down.scaled(objects)) - 1
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrast over all frames and sounds of the batch."""
@@ -67,9 +67,3 @@ def contrast(similarity: Tensor, distance_temperature: float) -> Tensor:
     logits = similarity.amax(dim=(-2, -1)) / distance_temperature  # (B, B)
     own = torch.arange(len(logits), device=logits.device)
     return F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)
-
-
-def scaled(maps: Tensor) -> Tensor:
-    """Each map (B, h, w) to [0, 1]; a constant one to 0."""
-    low, high = maps.amin(dim=(-2, -1), keepdim=True), maps.amax(dim=(-2, -1), keepdim=True)
-    return (maps - low) / torch.where(high > low, high - low, 1)

@@ -22,6 +22,7 @@ from torch import Tensor
 from model.batch import Batch
 from model.network import Network
 from model.system import Batches, System
+from model.top_down import scaled
 
 # All chosen on val of the pairs (docs/guided.md); the results are flat round them.
 RIDGE = 0.35  # lambda, of the largest eigenvalue of the sounds' scatter
@@ -101,7 +102,7 @@ class Guided(System):
         for batch in batches():
             features, heard = self._seen_and_heard(batch)
             found = torch.einsum("bc,bchw->bhw", (heard - mean_sound) @ filters.T, features[:, depth])
-            likely = _scaled(found) * _scaled(batch.bottom_up.cpu().double())
+            likely = scaled(found) * scaled(batch.bottom_up.cpu().double())
             pooled.add(heard, _pooled(features, likely**SHARPNESS))
         return pooled
 
@@ -161,9 +162,3 @@ def _pooled(features: Tensor, weights: Tensor) -> Tensor:
     """(B, C) the mean of features (B, C, h, w) under weights (B, h, w) >= 0; of all cells where none has any weight."""
     weights = torch.where(weights.sum(dim=(1, 2), keepdim=True) > 0, weights, 1)
     return torch.einsum("bhw,bchw->bc", weights / weights.sum(dim=(1, 2), keepdim=True), features)
-
-
-def _scaled(maps: Tensor) -> Tensor:
-    """Maps (B, h, w) scaled to [0, 1], each by itself; 1 where it says the same of all cells."""
-    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return torch.where(high > low, (maps - low) / torch.where(high > low, high - low, 1), 1)

@@ -14,7 +14,8 @@ from pipeline import attend, evaluate, train
 from pipeline.foundation.batches import Folders
 from pipeline.foundation.engines import SCRATCH
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import PARAMS_FILE, Params, load, read_yaml
+from pipeline.foundation.params import Params
+from pipeline.foundation.params_file import PARAMS_FILE, load, read_yaml
 from pipeline.foundation.stages import stage
 
 log = logging.getLogger(__name__)

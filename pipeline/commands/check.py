@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.foundation import listing
+from pipeline.foundation.agreement import world_of
 from pipeline.foundation.engines import SCRATCH
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import PARAMS_FILE, Params, load, world_of
+from pipeline.foundation.params import Params
+from pipeline.foundation.params_file import PARAMS_FILE, load
 
 DATA = Path("data")
 CHECKPOINT = ("model.safetensors", "model.json")  # as foundation/checkpoints.py has it, which imports torch

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.listing import write_list
-from pipeline.foundation.params import PARAMS_FILE, load
+from pipeline.foundation.params_file import PARAMS_FILE, load
 
 
 def run() -> None:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.files import write_whole
-from pipeline.foundation.params import PARAMS_FILE, check, read_yaml
+from pipeline.foundation.params_file import PARAMS_FILE, check, read_yaml
 
 PRESETS = Path("presets")
 BASE = "default"

@@ -8,7 +8,8 @@ from pipeline.commands.tables import NAMES, last_evaluation
 from pipeline.foundation import heat, manifest
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.figures import figures
-from pipeline.foundation.params import ProtocolName, load
+from pipeline.foundation.params import ProtocolName
+from pipeline.foundation.params_file import load
 
 
 def run() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.manifest import numbers, rows_of
-from pipeline.foundation.params import PARAMS_FILE, parse_yaml
+from pipeline.foundation.params_file import PARAMS_FILE, parse_yaml
 
 METRICS, CELLS, TABLES = "data/metrics", "data/cells", Path("tables/params.yaml")
 NOW = "."  # the files as they are

@@ -189,13 +189,22 @@ def _success_table(cells: dict[str, Cell]) -> str:
                 f"{cell.success[main]['ciou_bottom_up'].mean():.3f}",
             ]
         )
-    for column in first.success[main]:
+    for column, (owner, cell) in _owners(cells, main).items():
         if baseline := NAMES.get(column.removeprefix("ciou_")):
-            rates = [first.success[protocol][column] for protocol in (main, *others)]
-            lead = first.lead(best, rates[0])
-            found = [f"{rates[0].mean():.3f}", _rate(rates[0], first.hard), "", lead]
-            rows.append([baseline, *found, *(f"{r.mean():.3f}" for r in rates[1:]), *3 * [""]])
+            rates = [cell.success[protocol][column] for protocol in (main, *others)]
+            found = [f"{rates[0].mean():.3f}", _rate(rates[0], cell.hard), "", first.lead(best, rates[0])]
+            whose = baseline if cell is first else f"{baseline} ({owner})"
+            rows.append([whose, *found, *(f"{r.mean():.3f}" for r in rates[1:]), *3 * [""]])
     return as_table(rows, header)
+
+
+def _owners(cells: dict[str, Cell], protocol: str) -> dict[str, tuple[str, Cell]]:
+    """For each column that any cell has the first cell with it: those that vote have baselines which vote."""
+    owners: dict[str, tuple[str, Cell]] = {}
+    for name, cell in cells.items():
+        for column in cell.success[protocol]:
+            owners.setdefault(column, (name, cell))
+    return owners
 
 
 def _rate(success: NDArray[np.float64], part: NDArray[np.bool_]) -> str:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from pipeline.foundation.engines import alone
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import Params, load
+from pipeline.foundation.params import Params
+from pipeline.foundation.params_file import load
 
 # What the disk or its owner forbids; any other OSError is a mistake of ours and keeps its traceback.
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}

@@ -14,7 +14,8 @@ from benchmarks import shards as stored
 from benchmarks.project import Project
 from benchmarks.usage import Usage
 from pipeline.commands.cell import Table
-from pipeline.foundation.params import Runtime, load
+from pipeline.foundation.params import Runtime
+from pipeline.foundation.params_file import load
 from tests import voc
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")

@@ -6,7 +6,7 @@ from benchmarks import listening
 from model import voting
 from model.systems import guided
 from model.vision import MobileNetV2
-from pipeline.foundation.params import load
+from pipeline.foundation.params_file import load
 
 
 @pytest.mark.slow

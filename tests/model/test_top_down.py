@@ -46,3 +46,8 @@ def test_eq4_sums_features_under_the_attention():
     assert top_down.attended(features, attention).tolist() == [[2.5, 17.5]]
     both = torch.stack([attention, attention.flip(-1)], dim=1)  # (1, 2 sounds, 1, 2)
     assert top_down.attended(features, both).tolist() == [[[2.5, 17.5], [1.5, 12.5]]]
+
+
+def test_maps_are_scaled_one_by_one_and_a_constant_one_says_nothing():
+    maps = torch.tensor([[[1.0, 2.0, 3.0]], [[-4.0, 0.0, 4.0]], [[7.0, 7.0, 7.0]]])
+    assert top_down.scaled(maps).tolist() == [[[0, 0.5, 1]], [[0, 0.5, 1]], [[0, 0, 0]]]

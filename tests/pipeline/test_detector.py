@@ -9,6 +9,7 @@ from pipeline import detector
 from pipeline.foundation import detectors
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.params import Runtime
+from pipeline.sources import voc_photographs
 from tests import voc
 from tests.samples import real
 
@@ -99,8 +100,8 @@ def test_photographs_without_objects_and_with_one_huge_one_are_enough(in_tmp):
 def test_photographs_are_read_once_and_again_where_one_changed(in_tmp, monkeypatch):
     root = voc.write(in_tmp / "voc")
     read = []
-    function = detector.read_photographs
-    monkeypatch.setattr(detector, "read_photographs", lambda *of: read.append(of[2]) or function(*of))
+    function = voc_photographs.read_photographs
+    monkeypatch.setattr(voc_photographs, "read_photographs", lambda *of: read.append(of[2]) or function(*of))
     first = make(root)
     assert make(root, seed=1) != first
     assert len(read) == 2  # train's and val's

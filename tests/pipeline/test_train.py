@@ -22,7 +22,7 @@ from pipeline.foundation import checkpoints, manifest, shards
 from pipeline.foundation.batches import Clips, Folders
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.features import kept_features
-from pipeline.foundation.params import load
+from pipeline.foundation.params_file import load
 from pipeline.foundation.shards import Shards
 from tests.weights import random_weights
 

@@ -10,7 +10,8 @@ from model.system import System
 from model.systems import SYSTEMS
 from pipeline.foundation import checkpoints
 from pipeline.foundation.checkpoints import Known
-from pipeline.foundation.params import Train, load
+from pipeline.foundation.params import Train
+from pipeline.foundation.params_file import load
 from tests.samples import ROOT
 
 TOLD = {"boxes", "labels"}

@@ -29,11 +29,6 @@ def test_gradients():
     assert torch.autograd.gradcheck(lambda s: ez_vsl.contrast(s, 0.03), (similarity,))
 
 
-def test_maps_are_scaled_one_by_one_and_a_constant_one_says_nothing():
-    maps = torch.tensor([[[1.0, 2.0, 3.0]], [[-4.0, 0.0, 4.0]], [[7.0, 7.0, 7.0]]])
-    assert ez_vsl.scaled(maps).tolist() == [[[0, 0.5, 1]], [[0, 0.5, 1]], [[0, 0, 0]]]
-
-
 @pytest.mark.parametrize("freeze_vision", [True, False])
 def test_the_object_prior_has_six_tenths_and_hears_nothing(freeze_vision):
     ours, features, sounds = system(freeze_vision), torch.randn(1, 5, 2, 2), torch.randn(2, 1, 4)

@@ -1,7 +1,7 @@
 import shutil
 from pathlib import Path
 
-from pipeline.foundation.params import load
+from pipeline.foundation.params_file import load
 from tests.samples import ROOT
 
 

@@ -6,7 +6,8 @@ from ruamel.yaml import YAML
 
 from model.protocols import FITTED, PROTOCOLS
 from pipeline.foundation.errors import UserError
-from pipeline.foundation.params import ProtocolName, check, load, read_yaml
+from pipeline.foundation.params import ProtocolName
+from pipeline.foundation.params_file import check, load, read_yaml
 from tests.samples import ROOT
 
 
