@@ -11,6 +11,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from model import spectrograms
 from pipeline.foundation.errors import UserError
@@ -79,7 +80,14 @@ def hear(waveform: NDArray[np.int16] | Sound, front_end: FrontEnd, network: Netw
     soundnet          (1000,) float32, at 22 050 Hz, likewise repeated (Sec. 4.2).
     yamnet_scores     (521,) float32, yamnet_embedding (1024,): means over patches at 16 kHz, of the waveform as long as
                       it is; below .975 s repeated to that.
+
+    The same bytes with any number of threads.
     """
+    with threadpool_limits(1):  # BLAS may round a product otherwise with other numbers of threads
+        return _heard(waveform, front_end, network)
+
+
+def _heard(waveform: NDArray[np.int16] | Sound, front_end: FrontEnd, network: Network | None) -> NDArray[np.floating]:
     rate = front_end.sample_rate
     samples = waveform[: round(rate * front_end.seconds)].astype(np.float32)
     if waveform.dtype == np.int16:

@@ -1,4 +1,7 @@
 import csv
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +13,7 @@ from pipeline.foundation import params
 from pipeline.foundation.errors import UserError
 from pipeline.foundation.hearing import FrontEnd, filled, front_end_of, hear, network_of
 from pipeline.foundation.params import Listen
-from tests.samples import real, tone
+from tests.samples import ROOT, real, tone
 
 LOGMEL = FrontEnd("logmel", 22_050, 1.0, None, None)
 
@@ -30,6 +33,26 @@ def test_a_tone_stands_in_its_band():
     assert low.dtype == np.float16
     assert low.mean(axis=1).argmax() < 10
     assert high.mean(axis=1).argmax() > 40
+
+
+HEARD_TWICE = """
+import numpy as np
+from threadpoolctl import threadpool_limits
+from pipeline.foundation.hearing import FrontEnd, hear
+front_end = FrontEnd("yamnet_scores", 22_050, 2.0, None, "a hash")
+waveform = np.random.default_rng(0).standard_normal(44_100).astype(np.float32)
+patches = lambda sound: sound
+with threadpool_limits(1):
+    alone = hear(waveform, front_end, patches)
+assert (hear(waveform, front_end, patches) == alone).all()
+"""
+
+
+@pytest.mark.parametrize("processor", ["Haswell", "SkylakeX"])
+def test_a_sound_is_heard_the_same_with_any_number_of_threads(processor):
+    # numpy's BLAS shares a product among threads by rules of each kind of processor, and some change its last digits
+    environment = os.environ | {"OPENBLAS_CORETYPE": processor, "OPENBLAS_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", HEARD_TWICE], cwd=ROOT, env=environment, check=True)
 
 
 def test_decibels():
