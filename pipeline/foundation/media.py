@@ -319,8 +319,10 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     if not path.is_file():
         raise Unusable("cannot open: no such file")
     try:
-        # "file:" and the whitelist: a name with a colon is no address, and a playlist reads nothing from a network.
-        container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
+        # "file:" and the whitelist: a name with a colon is no address, and a playlist reads nothing from a network. Nor
+        # is one without an end read again and again for what may be added to it, for 100 s.
+        options = {"protocol_whitelist": "file", "max_reload": "0"}
+        container = av.open(f"file:{path}", metadata_errors="ignore", options=options)
     except (av.FFmpegError, ValueError, OSError) as error:
         raise Unusable(f"cannot open: {_first_line(error)}") from error
     with container:
